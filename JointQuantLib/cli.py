@@ -1,0 +1,284 @@
+"""The `jointquant` command: reads what the user asks for, starts the job, and says how it ended. No arithmetic here.
+
+Exit codes: 0 done; 2 bad input, one sentence on standard error; 3 cancelled; 1 a bug, with its traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+import re
+import sys
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import NoReturn
+
+from JointQuantLib import __version__
+from JointQuantLib.errors import BadInput, Cancelled
+from JointQuantLib.job import RESULT_FILE, Progress, ResultFolder, replaced, versions
+
+DONE, BUG, BAD_INPUT, CANCELLED = 0, 1, 2, 3
+
+SIDES = {"l": "left", "left": "left", "r": "right", "right": "right"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code; `arguments` are those of the process unless given."""
+    # What a library finds odd about a file is the job's to report, in the result: standard error is for one sentence.
+    logging.captureWarnings(True)
+    logging.basicConfig(level=logging.ERROR, format="%(message)s")
+    try:
+        asked = _parser().parse_args(arguments)
+        with Progress(asked.progress) as progress:
+            asked.run(asked, progress)
+    except BadInput as error:
+        print(f"jointquant: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except (Cancelled, KeyboardInterrupt):
+        print("jointquant: cancelled, nothing was written.", file=sys.stderr)
+        return CANCELLED
+    return DONE
+
+
+# ---------------------------------------------------------------------------------------------------------- the jobs
+
+
+def _hand(asked: argparse.Namespace, progress: Progress) -> None:
+    _check_hand(asked)
+    _keep_inputs_out_of(asked.out.resolve(), asked)
+    with ResultFolder(asked.out, asked.overwrite) as folder:
+        from JSNRegistrationLib.analysis import HandRequest, analyse_hand
+
+        request = HandRequest(
+            films=tuple(asked.films),
+            spacing_mm=_optional(asked.spacing),
+            dates=_optional(asked.dates),
+            joints=asked.joints,
+            joint_crop=asked.joint_crop,
+            upper_masks=_optional(asked.upper_mask),
+            lower_masks=_optional(asked.lower_mask),
+            side=asked.side,
+            name=asked.name,
+            only=_optional(asked.only),
+            reuse=asked.reuse,
+            device=asked.device,
+            seed=asked.seed,
+        )
+        analyse_hand(request, folder.path, progress.part(0.0, 0.8))
+        _write_pictures(folder, progress.part(0.8, 1.0))
+    progress.finish(f"Done: {folder.out / 'report.html'}")
+
+
+def _write_pictures(folder: ResultFolder, progress: Progress) -> None:
+    """Views first, because the report embeds them; the scene last. What cannot be made is named in result.json."""
+    from JointQuantLib.report import write_report
+    from JointQuantLib.scene import rendering_available, slicer_available, write_scene, write_views
+
+    progress.step(0.0, "Drawing the films in Slicer's slice views")
+    views, why_no_views = rendering_available()
+    scene, why_no_scene = slicer_available()
+    for name, there, reason in (("view_*.png", views, why_no_views), ("scene.mrb", scene, why_no_scene)):
+        if not there:
+            folder.add_warning(f"{name} not written: {reason}")
+            progress.step(0.0, f"{name} not written: {reason}")
+    if views:
+        write_views(folder.path)
+    progress.step(0.5, "Writing the report")
+    write_report(folder.path)
+    if scene:
+        progress.step(0.8, "Writing the Slicer scene")
+        write_scene(folder.path)
+    progress.step(1.0, "Finishing")
+
+
+def _simulate_hand(asked: argparse.Namespace, progress: Progress) -> None:
+    with ResultFolder(asked.out, asked.overwrite) as folder:
+        from JSNRegistrationLib.simulation.hand import write_simulated_hand
+
+        places = [folder.path] if asked.count == 1 else [folder.path / f"hand_{i:03d}" for i in range(asked.count)]
+        for i, place in enumerate(places):
+            progress.step(i / asked.count, f"Simulating hand {i + 1} of {asked.count}")
+            place.mkdir(exist_ok=True)
+            write_simulated_hand(place, asked.seed + i, asked.visits)
+        folder.write_json(
+            RESULT_FILE,
+            {
+                "schema": "jointquant-simulation/1",
+                "job": "simulate hand",
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                "inputs": [],
+                "parameters": {"count": asked.count, "visits": asked.visits},
+                "versions": versions(),
+                "device": "cpu",
+                "seed": asked.seed,
+                "warnings": [],
+            },
+        )
+        progress.step(1.0, "Finishing")
+    progress.finish(f"Done: {folder.out}")
+
+
+def _scene(asked: argparse.Namespace, progress: Progress) -> None:
+    if not (asked.folder / RESULT_FILE).is_file():
+        raise BadInput(f"{asked.folder} holds no {RESULT_FILE}: give the --out of an earlier job.")
+    from JointQuantLib.scene import slicer_available, write_scene
+
+    progress.step(0.0, "Writing the Slicer scene")
+    available, reason = slicer_available()
+    if not available:
+        raise BadInput(f"scene.mrb not written: {reason}")
+    with replaced(asked.folder / "scene.mrb", asked.overwrite):
+        write_scene(asked.folder)
+        progress.step(1.0, "Finishing")
+    progress.finish(f"Done: {asked.folder / 'scene.mrb'}")
+
+
+# ------------------------------------------------------------------------------------------- what the user may ask for
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose complaint is a sentence like every other one, not a page of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"{message.rstrip('.')} (see {self.prog} --help).")
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = _Parser(add_help=False)
+    common.add_argument("--device", type=_device, default="auto", metavar="auto|cpu|cuda|cuda:N|mps")
+    common.add_argument("--seed", type=_whole_number, default=0, metavar="N", help="of everything random (default: 0)")
+    common.add_argument("--progress", choices=("human", "json", "none"), default="human")
+    common.add_argument("--overwrite", action="store_true", help="replace an earlier result, once the new one is whole")
+    out = _Parser(add_help=False)
+    out.add_argument("--out", type=Path, required=True, metavar="DIR", help="the result folder to be made")
+
+    parser = _Parser(prog="jointquant", description="Knee and hand joints, measured. Not a medical device.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    jobs = parser.add_subparsers(dest="job", required=True, metavar="JOB", parser_class=_Parser)
+
+    hand = jobs.add_parser("hand", parents=[common, out], help="joint space change between films of one hand")
+    _add_hand_arguments(hand)
+    hand.set_defaults(run=_hand)
+
+    simulate = jobs.add_parser("simulate", help="films with exactly known truth")
+    subjects = simulate.add_subparsers(dest="subject", required=True, metavar="SUBJECT", parser_class=_Parser)
+    simulated_hand = subjects.add_parser("hand", parents=[common, out], help="films of one hand at several visits")
+    simulated_hand.add_argument("--count", type=_positive_number, default=1, metavar="N", help="how many hands")
+    simulated_hand.add_argument("--visits", type=_positive_number, default=2, metavar="N", help="films of each hand")
+    simulated_hand.set_defaults(run=_simulate_hand)
+
+    scene = jobs.add_parser("scene", parents=[common], help="write DIR/scene.mrb, to be opened in 3D Slicer")
+    scene.add_argument("folder", type=Path, metavar="DIR", help="a result folder")
+    scene.set_defaults(run=_scene)
+    return parser
+
+
+def _add_hand_arguments(hand: argparse.ArgumentParser) -> None:
+    hand.add_argument("films", nargs="+", type=Path, metavar="VISIT", help="two or more films: DICOM, PNG, TIFF or BMP")
+    hand.add_argument("--spacing", nargs="+", type=_spacing, metavar="MM", help="pixel spacing: one, or one a visit")
+    hand.add_argument("--dates", nargs="+", type=_date, metavar="YYYY-MM-DD", help="of the visits, one for each film")
+    hand.add_argument("--joints", type=Path, metavar="FILE", help="joint positions: joints.json or Slicer markups JSON")
+    hand.add_argument("--only", nargs="+", type=_joint_name, metavar="NAME", help="measure these joints only")
+    hand.add_argument("--from", dest="reuse", type=Path, metavar="DIR", help="reuse what an earlier result has already")
+    crop = hand.add_argument_group("films that each show one joint")
+    crop.add_argument("--joint-crop", action="store_true", help="each film is one joint")
+    crop.add_argument("--upper-mask", nargs="+", type=Path, metavar="MASK", help="the distal bone, one for each film")
+    crop.add_argument("--lower-mask", nargs="+", type=Path, metavar="MASK", help="the proximal bone, one for each film")
+    crop.add_argument("--side", type=_side, metavar="left|right")
+    crop.add_argument("--name", type=_crop_name, metavar="NAME", help="of the joint, as MCP2 (default: JOINT)")
+
+
+def _check_hand(asked: argparse.Namespace) -> None:
+    """Refuse what does not fit together, before any file is read."""
+    films = len(asked.films)
+    if films < 2:
+        raise BadInput(f"{asked.films[0]} is the only film: a change needs at least two, in the order of the visits.")
+    if asked.spacing and len(asked.spacing) not in (1, films):
+        raise BadInput(f"--spacing: {len(asked.spacing)} given for {films} films, give one, or one a film.")
+    if asked.dates and len(asked.dates) != films:
+        raise BadInput(f"--dates: {len(asked.dates)} given for {films} films, give one a film.")
+    if asked.reuse is not None and not (asked.reuse / RESULT_FILE).is_file():
+        raise BadInput(f"--from {asked.reuse} holds no {RESULT_FILE}: give the --out of an earlier job.")
+    if bool(asked.upper_mask) != bool(asked.lower_mask):
+        raise BadInput("--upper-mask and --lower-mask belong together: give both, or neither.")
+    for option, masks in (("--upper-mask", asked.upper_mask), ("--lower-mask", asked.lower_mask)):
+        if masks and len(masks) != films:
+            raise BadInput(f"{option}: {len(masks)} given for {films} films, give one a film.")
+    for option in ("upper_mask", "lower_mask", "side", "name"):
+        if getattr(asked, option) and not asked.joint_crop:
+            raise BadInput(f"--{option.replace('_', '-')} is for films of one joint: add --joint-crop or leave it out.")
+    for option in ("joints", "only"):
+        if getattr(asked, option) and asked.joint_crop:
+            raise BadInput(f"--{option} is for films of a whole hand: leave it out, or leave out --joint-crop.")
+
+
+def _keep_inputs_out_of(folder: Path, asked: argparse.Namespace) -> None:
+    """An input in the folder that will be replaced would be lost with the old result."""
+    if not folder.exists():
+        return
+    joints = [asked.joints] if asked.joints else []
+    for path in [*asked.films, *(asked.upper_mask or ()), *(asked.lower_mask or ()), *joints]:
+        if folder in path.resolve().parents:
+            raise BadInput(f"{path} lies in the folder that would be replaced: choose another --out.")
+
+
+def _optional(values: Sequence | None) -> tuple | None:
+    return tuple(values) if values else None
+
+
+def _device(text: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no device: give auto, cpu, cuda, cuda:N or mps")
+    return text
+
+
+def _spacing(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"'{text}' is no pixel spacing: give millimetres, greater than 0, as 0.15")
+    return value
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is no date: give the year, month and day, as 2011-01-31") from None
+
+
+def _joint_name(text: str) -> str:
+    from JSNRegistrationLib.joints import JOINT_NAMES
+
+    if text.upper() not in JOINT_NAMES:
+        raise argparse.ArgumentTypeError(f"'{text}' is no finger joint: give one of {', '.join(JOINT_NAMES)}")
+    return text.upper()
+
+
+def _crop_name(text: str) -> str:
+    from JSNRegistrationLib.joints import CROP_JOINT
+
+    return CROP_JOINT if text.upper() == CROP_JOINT else _joint_name(text)
+
+
+def _side(text: str) -> str:
+    if text.lower() not in SIDES:
+        raise argparse.ArgumentTypeError(f"'{text}' is no side: give left or right")
+    return SIDES[text.lower()]
+
+
+def _whole_number(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 0 up")
+    return int(text)
+
+
+def _positive_number(text: str) -> int:
+    number = _whole_number(text)
+    if number == 0:
+        raise argparse.ArgumentTypeError("0 is none: give 1 or more")
+    return number

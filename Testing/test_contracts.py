@@ -1,0 +1,183 @@
+"""The rules of the house hold in this tree, and each rule's check does find a tree that breaks it."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import contracts
+import pytest
+
+
+def test_imports_point_only_down(repository):
+    assert contracts.upward_imports(repository) == []
+
+
+def test_only_the_scene_imports_slicer_and_vtk(repository):
+    assert contracts.forbidden_imports(repository) == []
+
+
+def test_no_files_import_each_other_in_a_circle(repository):
+    assert contracts.circles(repository) == []
+
+
+def test_cmake_lists_every_file_and_every_listed_file_exists(repository):
+    assert contracts.packaging_gaps(repository) == []
+
+
+def test_the_wheel_takes_every_resource_along(repository):
+    project = tomllib.loads((repository / "pyproject.toml").read_text("utf-8"))
+    assert contracts.wheel_gaps(repository, project["tool"]["setuptools"]["package-data"]) == []
+
+
+def test_no_text_names_a_place_on_one_machine(repository):
+    assert contracts.machine_paths(repository) == []
+
+
+def test_every_folder_of_a_package_is_a_package(repository):
+    """A folder without __init__.py would be left out of the wheel."""
+    folders = {path.parent for package in contracts.packages(repository).values() for path in package.rglob("*.py")}
+    assert [folder for folder in sorted(folders) if not (folder / "__init__.py").exists()] == []
+
+
+def test_the_program_and_its_distribution_have_one_version(repository):
+    import JointQuantLib
+
+    project = tomllib.loads((repository / "pyproject.toml").read_text("utf-8"))["project"]
+    assert project["version"] == JointQuantLib.__version__
+
+
+# ----------------------------------------------------------------------------------------------- the checks can fail
+
+
+TREE = {
+    "JointQuantLib/__init__.py": "",
+    "JointQuantLib/cli.py": "def main():\n    from HandLib.analysis import run\n",
+    "JointQuantLib/job.py": "import json\n",
+    "JointQuantLib/scene/__init__.py": "from JointQuantLib.job import x\nimport slicer\n",
+    "JointQuantLib/report/__init__.py": "from . import page\n",
+    "JointQuantLib/report/page.py": "",
+    "Hand/HandLib/__init__.py": "",
+    "Hand/HandLib/analysis.py": "from HandLib import bones\nfrom JointQuantLib import job\n",
+    "Hand/HandLib/bones.py": "import numpy\n",
+    "Hand/HandLib/film.py": "",
+    "Hand/HandLib/simulation/__init__.py": "from ..bones import y\n",
+    "Knee/KneeLib/__init__.py": "",
+    "Knee/KneeLib/bones.py": "",
+}
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A small tree that keeps every rule."""
+    for name, text in TREE.items():
+        write(tmp_path / name, text)
+    folders = ("JointQuantLib", "Hand", "Knee")
+    write(tmp_path / "CMakeLists.txt", "".join(f"add_subdirectory({folder})\n" for folder in folders))
+    for module in folders:
+        files = [name.removeprefix(f"{module}/") for name in TREE if name.startswith(f"{module}/")]
+        write(tmp_path / module / "CMakeLists.txt", "set(MODULE_PYTHON_SCRIPTS\n  " + "\n  ".join(files) + "\n  )\n")
+    return tmp_path
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+
+
+def test_a_tree_that_keeps_the_rules_passes(tree):
+    assert contracts.upward_imports(tree) == []
+    assert contracts.forbidden_imports(tree) == []
+    assert contracts.circles(tree) == []
+    assert contracts.packaging_gaps(tree) == []
+    assert contracts.wheel_gaps(tree, {}) == []
+    assert contracts.machine_paths(tree) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("JointQuantLib/job.py", "from JointQuantLib import cli"),
+        ("JointQuantLib/job.py", "from .cli import main"),
+        ("JointQuantLib/job.py", "from JointQuantLib.report import page"),
+        ("JointQuantLib/job.py", "import HandLib.bones"),
+        ("JointQuantLib/scene/__init__.py", "from HandLib.bones import x"),
+        ("JointQuantLib/scene/__init__.py", "from JointQuantLib.report import page"),
+        ("JointQuantLib/report/page.py", "from ..cli import main"),
+        ("Hand/HandLib/bones.py", "from HandLib.analysis import x"),
+        ("Hand/HandLib/bones.py", "from . import simulation"),
+        ("Hand/HandLib/bones.py", "def f():\n    from .analysis import x"),
+        ("Hand/HandLib/bones.py", "if TYPE_CHECKING:\n    from .analysis import x"),
+        ("Hand/HandLib/bones.py", "importlib.import_module('HandLib.analysis')"),
+        ("Hand/HandLib/simulation/__init__.py", "from ..analysis import x"),
+        ("Hand/HandLib/bones.py", "from KneeLib import bones"),
+        ("Hand/HandLib/analysis.py", "from JointQuantLib.scene import x"),
+    ],
+)
+def test_an_import_that_points_up_is_found(tree, file, text):
+    write(tree / file, text + "\n")
+    assert len(contracts.upward_imports(tree)) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("Hand/HandLib/bones.py", "import slicer"),
+        ("Hand/HandLib/bones.py", "def f():\n    import vtk"),
+        ("Hand/HandLib/bones.py", "from slicer.util import array"),
+        ("Hand/HandLib/bones.py", "import qt"),
+        ("Hand/HandLib/simulation/__init__.py", "import ctk"),
+        ("JointQuantLib/job.py", "importlib.import_module('slicer')"),
+        ("JointQuantLib/cli.py", "from vtkmodules import vtkCommonCore"),
+        ("JointQuantLib/report/page.py", "import vtk"),
+        ("JointQuantLib/scene/__init__.py", "import qt"),
+    ],
+)
+def test_slicer_in_the_wrong_room_is_found(tree, file, text):
+    write(tree / file, text + "\n")
+    assert len(contracts.forbidden_imports(tree)) == 1
+
+
+def test_a_circle_is_found(tree):
+    write(tree / "Hand/HandLib/bones.py", "from .film import x\n")
+    write(tree / "Hand/HandLib/film.py", "from .bones import y\n")
+    assert contracts.circles(tree) == ["HandLib.bones -> HandLib.film -> HandLib.bones"]
+
+
+def test_a_file_that_cmake_does_not_list_is_found(tree):
+    write(tree / "Hand/HandLib/simulation/scanner.py", "")
+    assert contracts.packaging_gaps(tree) == ["Hand/CMakeLists.txt does not list HandLib/simulation/scanner.py"]
+
+
+def test_a_resource_that_cmake_does_not_list_is_found(tree):
+    write(tree / "JointQuantLib/report/page.css", "")
+    assert contracts.packaging_gaps(tree) == ["JointQuantLib/CMakeLists.txt does not list report/page.css"]
+
+
+def test_a_listed_file_that_is_not_there_is_found(tree):
+    (tree / "Hand/HandLib/film.py").unlink()
+    assert contracts.packaging_gaps(tree) == ["Hand/CMakeLists.txt lists HandLib/film.py, which is not there"]
+
+
+def test_a_script_among_the_resources_is_found(tree):
+    cmake = tree / "Hand/CMakeLists.txt"
+    scripts = cmake.read_text().replace("  HandLib/film.py\n", "")
+    write(cmake, scripts + "set(MODULE_PYTHON_RESOURCES HandLib/film.py)\n")
+    assert contracts.packaging_gaps(tree) == ["Hand/CMakeLists.txt lists HandLib/film.py among the wrong files"]
+
+
+def test_a_folder_that_cmake_does_not_add_is_found(tree):
+    write(tree / "CMakeLists.txt", "add_subdirectory(JointQuantLib)\nadd_subdirectory(Hand)\n")
+    assert contracts.packaging_gaps(tree) == ["CMakeLists.txt does not add the folder Knee"]
+
+
+def test_a_resource_that_the_wheel_leaves_behind_is_found(tree):
+    write(tree / "JointQuantLib/report/page.css", "")
+    assert contracts.wheel_gaps(tree, {"JointQuantLib": ["**/*.html"]}) != []
+    assert contracts.wheel_gaps(tree, {"JointQuantLib": ["**/*.css"]}) == []
+
+
+@pytest.mark.parametrize("place", ["/".join(["", "home", "me", "film.png"]), "\\".join(["C:", "films"])])
+def test_a_path_of_one_machine_is_found(tree, place):
+    write(tree / "Hand/HandLib/bones.py", f'FILM = "{place}"\n')
+    assert len(contracts.machine_paths(tree)) == 1
