@@ -1,0 +1,47 @@
+"""The result folder of a hand job as MRML nodes: a scene for 3D Slicer, and pictures drawn by Slicer's own slice views.
+
+Reads only the result folder and knows nothing of how the result was computed. It is the only part of `JointQuantLib`
+that imports `slicer` and `vtk`, and it does so inside its functions: importing this package needs neither.
+
+    available, reason = rendering_available()
+    if available:
+        write_views(folder)     # view_*.png
+        write_scene(folder)     # scene.mrb
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from JointQuantLib.scene.availability import rendering_available, slicer_available
+
+if TYPE_CHECKING:
+    from JointQuantLib.scene.build import HandNodes
+
+__all__ = ["build_scene", "rendering_available", "slicer_available", "write_scene", "write_views"]
+
+
+def write_views(folder: Path) -> list[Path]:
+    """Draw `view_*.png` into the result folder and return their paths; call `rendering_available` before.
+
+    The pictures are every film with its joints, for every pair of visits the loss map before and after registration
+    over the film, and for every joint and pair the two maps side by side.
+    """
+    from JointQuantLib.scene.views import write_views as write
+
+    return write(Path(folder))
+
+
+def write_scene(folder: Path) -> Path:
+    """Write `scene.mrb` into the result folder and return its path; needs slicer-core, but no rendering."""
+    from JointQuantLib.scene.bundle import write_scene as write
+
+    return write(Path(folder))
+
+
+def build_scene(folder: Path, scene) -> HandNodes:
+    """Add the result as nodes to a `vtkMRMLScene` (that of Slicer or another) and return the nodes by what they are."""
+    from JointQuantLib.scene.build import build_scene as build
+
+    return build(Path(folder), scene)

@@ -1,0 +1,66 @@
+"""The numbers: `joints.csv` as a table with a unit for every column, and `result.json` as text."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from JointQuantLib.scene.result import HandResult, read_joints_csv
+
+UNIT_ENDINGS = {
+    "mm_per_year": "mm/year",
+    "per_year_mm": "mm/year",
+    "px_per_year": "px/year",
+    "mm": "mm",
+    "px": "px",
+    "deg": "deg",
+    "years": "year",
+}
+
+
+def add_joints_table(scene, result: HandResult):
+    """`joints.csv` as a locked table node; columns of numbers hold numbers, NaN where the file has none."""
+    import vtk
+
+    titles, rows = read_joints_csv(result.folder / "joints.csv")
+    table = scene.AddNewNodeByClass("vtkMRMLTableNode", "Joints")
+    for k, title in enumerate(titles):
+        column = column_values([row[k] for row in rows])
+        array = vtk.vtkStringArray() if isinstance(column, list) else vtk.vtkDoubleArray()
+        array.SetName(title)
+        for value in column:
+            array.InsertNextValue(value)
+        table.AddColumn(array)
+        table.SetColumnUnitLabel(title, unit_of(title))
+    table.SetUseColumnTitleAsColumnHeader(True)
+    table.SetLocked(True)
+    return table
+
+
+def unit_of(title: str) -> str:
+    """The unit that a column title names: "change_mm" -> "mm", "tilt (deg)" -> "deg"; "" where it names none."""
+    in_brackets = re.search(r"[\[(]([^\])]+)[\])]\s*$", title)
+    if in_brackets:
+        return in_brackets.group(1)
+    for ending, unit in UNIT_ENDINGS.items():
+        if re.search(rf"(^|_){ending}(_\d+|_from|_to|_low|_high|_lower|_upper)?$", title):
+            return unit
+    return ""
+
+
+def column_values(cells: list[str]) -> np.ndarray | list[str]:
+    """Numbers, with NaN for an empty cell, where every filled cell is one; else the texts."""
+    try:
+        numbers = np.array([float(cell) if cell else np.nan for cell in cells])
+    except ValueError:
+        return cells
+    return numbers if np.isfinite(numbers).any() else cells
+
+
+def add_result_text(scene, result: HandResult):
+    """`result.json` as it stands, so that the scene carries every number, parameter and version."""
+    text = scene.AddNewNodeByClass("vtkMRMLTextNode", "result.json")
+    text.SetText((result.folder / "result.json").read_text(encoding="utf-8"))
+    text.SetForceCreateStorageNode(text.CreateStorageNodeAlways)
+    return text

@@ -1,0 +1,104 @@
+"""One Slicer slice view that draws off screen."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from JointQuantLib.scene.frames import ras_points
+from JointQuantLib.scene.headless import HeadlessApplication, render_window
+
+MANAGERS = ("vtkMRMLMarkupsDisplayableManager", "vtkMRMLColorLegendDisplayableManager")
+
+
+class SliceView:
+    """A slice view of a scene with the markups and colour legends of the volumes it shows."""
+
+    def __init__(self, application: HeadlessApplication, name: str):
+        import slicer
+        import vtk
+
+        self.renderer = vtk.vtkRenderer()
+        self.renderer.GetActiveCamera().ParallelProjectionOn()
+        self.margin = vtk.vtkRenderer()  # behind the slice: black margins with the title
+        self.window = render_window()
+        self.window.AddRenderer(self.margin)
+        self.window.AddRenderer(self.renderer)
+        self.interactor = vtk.vtkGenericRenderWindowInteractor()  # one that asks for no X server
+        self.interactor.SetRenderWindow(self.window)
+
+        self.logic = slicer.vtkMRMLSliceLogic()
+        self.logic.SetMRMLApplicationLogic(application.logic)
+        application.logic.GetSliceLogics().AddItem(self.logic)
+        self.logic.SetMRMLScene(application.scene)
+        self.node = self.logic.AddSliceNode(name)
+        self.node.SetOrientation("Axial")
+        self.resize((256, 256))
+
+        factory = slicer.vtkMRMLSliceViewDisplayableManagerFactory.GetInstance()
+        factory.SetMRMLApplicationLogic(application.logic)
+        for manager in MANAGERS:
+            if not factory.IsDisplayableManagerRegistered(manager):
+                factory.RegisterDisplayableManager(manager)
+        self.managers = slicer.vtkMRMLDisplayableManagerGroup()
+        self.managers.SetRenderer(self.renderer)
+        self.managers.Initialize(factory, self.renderer)
+        self.managers.SetMRMLDisplayableNode(self.node)
+
+        self.mapper = vtk.vtkImageMapper()  # the slice logic gives RGBA, 0 to 255
+        self.mapper.SetColorWindow(255)
+        self.mapper.SetColorLevel(127.5)
+        image = vtk.vtkActor2D()
+        image.SetMapper(self.mapper)
+        image.GetProperty().SetDisplayLocationToBackground()
+        self.renderer.AddViewProp(image)
+        self.title = vtk.vtkTextActor()
+        self.title.GetTextProperty().SetFontFamilyToArial()
+        self.title.GetTextProperty().SetColor(1.0, 1.0, 1.0)
+        self.title.GetTextProperty().SetVerticalJustificationToTop()
+        self.margin.AddViewProp(self.title)
+
+    def resize(self, size: tuple[int, int], right: int = 0, top: int = 0) -> None:
+        """Width and height of the slice, and the black margins at its right and top; all in pixels of the picture."""
+        self.size = size
+        self.picture_size = (size[0] + right, size[1] + top)
+        self.window.SetSize(*self.picture_size)
+        self.renderer.SetViewport(0, 0, size[0] / self.picture_size[0], size[1] / self.picture_size[1])
+        self.node.SetDimensions(*size, 1)
+
+    def show(self, film, loss_map=None, opacity: float = 0.5) -> None:
+        """The film as background, a loss map as foreground."""
+        composite = self.logic.GetSliceCompositeNode()
+        composite.SetBackgroundVolumeID(film.GetID())
+        composite.SetForegroundVolumeID(loss_map.GetID() if loss_map is not None else None)
+        composite.SetForegroundOpacity(opacity)
+
+    def look_at(self, centre_px, spacing: float, pixels_per_view: float) -> None:
+        """Put a film pixel (x, y) at the middle of the slice.
+
+        :param pixels_per_view: how many film pixels one pixel of the view spans.
+        """
+        width, height = self.size
+        scale = pixels_per_view * spacing
+        self.node.SetFieldOfView(width * scale, height * scale, 1.0)
+        position = ras_points([centre_px], spacing)[0]
+        matrix = self.node.GetSliceToRAS()
+        for k in range(3):
+            matrix.SetElement(k, 3, float(position[k]))
+        self.node.UpdateMatrices()
+
+    def set_title(self, text: str, font_size: int) -> None:
+        self.title.SetInput(text)
+        self.title.GetTextProperty().SetFontSize(font_size)
+        self.title.SetPosition(8, self.picture_size[1] - 6)
+
+    def draw(self) -> np.ndarray:
+        """The picture, uint8 [row, column, RGB]."""
+        import vtk
+        from vtk.util.numpy_support import vtk_to_numpy
+
+        self.mapper.SetInputConnection(self.logic.GetImageDataConnection())  # another one for each set of layers
+        self.window.Render()
+        pixels = vtk.vtkUnsignedCharArray()
+        width, height = self.picture_size
+        self.window.GetPixelData(0, 0, width - 1, height - 1, 0, pixels, 0)
+        return vtk_to_numpy(pixels).reshape(height, width, 3)[::-1].copy()
