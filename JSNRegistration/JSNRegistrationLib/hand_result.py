@@ -1,0 +1,291 @@
+"""The numbers of the hand job as result.json, joints.csv and joints.json say them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from skimage.measure import find_contours
+
+from JointQuantLib.job import plain, versions
+from JSNRegistrationLib.bones import JointCrop
+from JSNRegistrationLib.earlier_result import EarlierResult
+from JSNRegistrationLib.hand_request import HandRequest
+from JSNRegistrationLib.joint_measurement import JointMeasurement, PairMeasurement
+from JSNRegistrationLib.joints import JOINT_NAMES, Joint, write_joints
+from JSNRegistrationLib.narrowing import CONFIDENCE_Z, JointSpaceChange
+from JSNRegistrationLib.radiograph import Radiograph
+
+SCHEMA = "jointquant-hand/1"
+SIGN_CONVENTION = "positive is wider, negative is narrowing"
+DAYS_A_YEAR = 365.25
+CHANGE_FIELDS = (
+    "change_px",
+    "se_px",
+    "change_mm",
+    "se_mm",
+    "interval_px",
+    "interval_mm",
+    "profile_px",
+    "profile_mm",
+    "profile_order",
+    "profile_offsets_px",
+    "tilt_deg",
+    "change_per_year_mm",
+    "change_per_year_interval_mm",
+)
+QUALITY_COLUMNS = (
+    "similarity_upper",
+    "similarity_lower",
+    "loss_before",
+    "loss_after",
+    "forward_backward_px",
+    "magnification",
+)
+METHOD = "classical registration of each bone, no learned model"
+
+
+def hand_result(
+    request: HandRequest,
+    films: Sequence[Radiograph],
+    measured: Sequence[JointMeasurement],
+    losses: dict[tuple[str, int, int], tuple[float, float]],
+    warnings: Sequence[str],
+    earlier: EarlierResult | None,
+) -> dict[str, Any]:
+    """The content of result.json; every number has its unit in its name, what is not known is None."""
+    joints = [_joint(joint, films, losses) for joint in measured] + (earlier.joints if earlier else [])
+    joints.sort(key=lambda joint: JOINT_NAMES.index(joint["name"]) if joint["name"] in JOINT_NAMES else -1)
+    warnings = list(warnings)
+    if any(film.spacing_mm is None for film in films):
+        warnings.append("The pixel spacing of a film is unknown, so its results are in pixels: give it with --spacing.")
+    if request.device not in ("auto", "cpu"):
+        warnings.append(f"The classical registration runs on the CPU; --device {request.device} was not used.")
+    return plain(
+        {
+            "schema": SCHEMA,
+            "job": "hand",
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "inputs": [{"path": film.path.name, "sha256": film.sha256} for film in films],
+            "parameters": request.parameters() | {"method": METHOD},
+            "versions": versions(),
+            "device": "cpu",
+            "seed": request.seed,
+            "warnings": warnings,
+            "sign_convention": SIGN_CONVENTION,
+            "visits": [_visit(index, film) for index, film in enumerate(films)],
+            "joints": joints,
+        }
+    )
+
+
+def write_hand_result(folder: Path, result: dict[str, Any]) -> None:
+    """Write result.json, joints.csv (a row per joint and pair, units in the titles) and joints.json."""
+    text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False)
+    (folder / "result.json").write_text(text + "\n", encoding="utf-8")
+    rows = [_row(joint, pair, result["visits"]) for joint in result["joints"] for pair in joint["pairs"]]
+    with (folder / "joints.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else ["name"])
+        writer.writeheader()
+        writer.writerows(rows)
+    write_joints(folder / "joints.json", [_joints_used(result, v) for v in range(len(result["visits"]))])
+
+
+def _visit(index: int, film: Radiograph) -> dict:
+    return {
+        "index": index,
+        "source": film.path.name,
+        "date": film.date.isoformat() if film.date else None,
+        "spacing_mm": film.spacing_mm,
+        "spacing_source": film.spacing_source,
+        "side": film.side,
+        "film": f"visit_{index}.nrrd",
+        "shape": list(film.pixels.shape),
+        "display_range": list(film.display_range),
+    }
+
+
+def _joint(joint: JointMeasurement, films: Sequence[Radiograph], losses) -> dict:
+    return {
+        "name": joint.name,
+        "side": joint.side,
+        "visits": [_seen(joint, visit, film.spacing_mm) for visit, film in enumerate(films)],
+        "pairs": [
+            _pair(joint, pair, films, losses.get((joint.name, pair.from_visit, pair.to_visit))) for pair in joint.pairs
+        ],
+    }
+
+
+def _seen(joint: JointMeasurement, visit: int, spacing_mm: float | None) -> dict:
+    crop, frame, width = joint.seen[visit].crop, joint.frames[visit], joint.widths[visit]
+    width_px, se_px = width or (None, None)
+    return {
+        "found": crop is not None,
+        "position_px": None if frame is None else frame.origin_px,
+        "axis": None if frame is None else frame.axis,
+        "confidence": None if crop is None else crop.confidence,
+        "reason": joint.seen[visit].reason if crop is None else crop.reason,
+        "width_px": width_px,
+        "width_se_px": se_px,
+        "width_mm": _mm(width_px, spacing_mm),
+        "width_se_mm": _mm(se_px, spacing_mm),
+        "upper": None if crop is None else _outline(crop, crop.upper),
+        "lower": None if crop is None else _outline(crop, crop.lower),
+    }
+
+
+def _pair(joint: JointMeasurement, pair: PairMeasurement, films: Sequence[Radiograph], losses) -> dict:
+    spacing = films[pair.from_visit].spacing_mm
+    if films[pair.to_visit].spacing_mm is None:
+        spacing = None  # the scale between the films is then a guess
+    years = _years(films[pair.from_visit], films[pair.to_visit])
+    widths = [
+        joint.widths[v] and _mm(joint.widths[v][0], films[v].spacing_mm) for v in (pair.from_visit, pair.to_visit)
+    ]
+    return {
+        "from_visit": pair.from_visit,
+        "to_visit": pair.to_visit,
+        "origin_px": None if pair.frame is None else pair.frame.origin_px,
+        "axis": None if pair.frame is None else pair.frame.axis,
+        "upper_motion": pair.upper,
+        "lower_motion": pair.lower,
+        **_change(pair.change, spacing, years),
+        "width_mm": None if spacing is None else widths,
+        "verdict": pair.verdict.status,
+        "reason": pair.verdict.reason,
+        "years": years,
+        "pairwise": _pairwise(pair, spacing),
+        "quality": _quality(pair, losses),
+    }
+
+
+def _change(change: JointSpaceChange | None, spacing: float | None, years: float | None) -> dict:
+    if change is None:
+        return dict.fromkeys(CHANGE_FIELDS)
+    change_mm, se_mm = _mm(change.change_px, spacing), _mm(change.se_px, spacing)
+    yearly = None if change_mm is None or years is None else change_mm / years
+    return {
+        "change_px": change.change_px,
+        "se_px": change.se_px,
+        "change_mm": change_mm,
+        "se_mm": se_mm,
+        "interval_px": change.interval_px,
+        "interval_mm": None if spacing is None else [limit * spacing for limit in change.interval_px],
+        "profile_px": change.profile_px,
+        "profile_mm": None if spacing is None else change.profile_px * spacing,
+        "profile_order": change.profile_order,
+        "profile_offsets_px": change.profile_offsets_px,
+        "tilt_deg": change.tilt_deg,
+        "change_per_year_mm": yearly,
+        "change_per_year_interval_mm": None
+        if yearly is None
+        else [yearly - CONFIDENCE_Z * se_mm / years, yearly + CONFIDENCE_Z * se_mm / years],
+    }
+
+
+def _pairwise(pair: PairMeasurement, spacing: float | None) -> dict | None:
+    if pair.pairwise is None:
+        return None
+    return {
+        "upper_motion": pair.pairwise_upper,
+        "lower_motion": pair.pairwise_lower,
+        "change_px": pair.pairwise.change_px,
+        "se_px": pair.pairwise.se_px,
+        "change_mm": _mm(pair.pairwise.change_px, spacing),
+        "se_mm": _mm(pair.pairwise.se_px, spacing),
+    }
+
+
+def _quality(pair: PairMeasurement, losses: tuple[float, float] | None) -> dict | None:
+    if pair.evidence is None:
+        return None
+    before, after = losses or (None, None)
+    return {
+        "similarity_upper": pair.similarity[0],
+        "similarity_lower": pair.similarity[1],
+        "loss_before": before,
+        "loss_after": after,
+        "forward_backward_px": pair.ways_apart_px,
+        "relative_rotation_deg": pair.evidence.relative_turn_deg,
+        "magnification": pair.evidence.magnification,
+        "cover": pair.evidence.cover,
+    }
+
+
+def _years(first: Radiograph, second: Radiograph) -> float | None:
+    """Time between two dated visits in years; None without dates, and where the dates are out of order."""
+    if first.date is None or second.date is None or second.date <= first.date:
+        return None
+    return (second.date - first.date).days / DAYS_A_YEAR
+
+
+def _mm(pixels: float | None, spacing_mm: float | None) -> float | None:
+    return None if pixels is None or spacing_mm is None else pixels * spacing_mm
+
+
+def _outline(crop: JointCrop, region: np.ndarray) -> list[list[float]]:
+    """The outer border of a bone's region as a polygon in film pixels, to a tenth of a pixel."""
+    borders = find_contours(np.pad(region, 1).astype(float), 0.5)
+    longest = max(borders, key=len)
+    points = longest[::2, ::-1] - 1.0 + np.asarray(crop.offset_px, float)
+    return np.round(points, 1).tolist()
+
+
+def _joints_used(result: dict, visit: int) -> list[Joint]:
+    return [
+        Joint(
+            joint["name"],
+            joint["side"],
+            tuple(seen["position_px"]),
+            tuple(seen["axis"]),
+            upper=np.asarray(seen["upper"]),
+            lower=np.asarray(seen["lower"]),
+            confidence=seen["confidence"],
+        )
+        for joint in result["joints"]
+        for seen in [joint["visits"][visit]]
+        if seen["found"]
+    ]
+
+
+def _row(joint: dict, pair: dict, visits: Sequence[dict]) -> dict:
+    """One row of joints.csv."""
+    seen = [joint["visits"][pair[end]] for end in ("from_visit", "to_visit")]
+    row = {
+        "name": joint["name"],
+        "side": joint["side"],
+        "from_visit": pair["from_visit"],
+        "to_visit": pair["to_visit"],
+        "from_date": visits[pair["from_visit"]]["date"],
+        "to_date": visits[pair["to_visit"]]["date"],
+        "verdict": pair["verdict"],
+        "reason": pair["reason"],
+    }
+    for key in ("change_mm", "se_mm", "change_px", "se_px", "tilt_deg", "years", "change_per_year_mm", "profile_order"):
+        row[key] = pair[key]
+    for key in ("interval_mm", "interval_px", "change_per_year_interval_mm"):
+        stem, unit = key.rsplit("_", 1)
+        for end, value in zip(("low", "high"), pair[key] or (None, None), strict=True):
+            row[f"{stem}_{end}_{unit}"] = value
+    for place in range(5):
+        row[f"profile_{place + 1}_mm"] = pair["profile_mm"] and pair["profile_mm"][place]
+        row[f"profile_{place + 1}_px"] = pair["profile_px"] and pair["profile_px"][place]
+    for end, at in zip(("from", "to"), seen, strict=True):
+        for key in ("width_mm", "width_se_mm", "width_px", "width_se_px"):
+            stem, unit = key.rsplit("_", 1)
+            row[f"{stem}_{end}_{unit}"] = at[key]
+    for axis, values in (("origin", pair["origin_px"]), ("axis", pair["axis"])):
+        for letter, value in zip("xy", values or (None, None), strict=True):
+            row[f"{axis}_{letter}_px" if axis == "origin" else f"{axis}_{letter}"] = value
+    pairwise = pair["pairwise"] or {}
+    for key in ("change_mm", "se_mm", "change_px", "se_px"):
+        row[f"pairwise_{key}"] = pairwise.get(key)
+    quality = pair["quality"] or {}
+    for key in QUALITY_COLUMNS:
+        row[key] = quality.get(key)
+    return row

@@ -1,0 +1,91 @@
+"""One joint in two films: the motion of both bones, both ways and averaged, with its covariance and fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from JSNRegistrationLib.bones import JointCrop
+from JSNRegistrationLib.features import FeatureLevel, feature_levels
+from JSNRegistrationLib.motion import BoneMotion, halfway, inverse
+from JSNRegistrationLib.refinement import Refinement, refine
+from JSNRegistrationLib.starting_motion import back, frames_matched, searched
+
+MAGNIFICATION_SD = 0.01  # a finger lies 0 to 20 mm above the detector, the tube about a metre away
+UNKNOWN_SCALE_SD = 0.03  # two films of unknown spacing, cut alike
+
+
+@dataclass(frozen=True)
+class PreparedCrop:
+    """A crop with the pictures in which it is compared, and the spacing of its film where that is known (mm)."""
+
+    crop: JointCrop
+    levels: tuple[FeatureLevel, ...]
+    spacing_mm: float | None
+
+
+@dataclass(frozen=True)
+class JointRegistration:
+    """Motions of the bones of a joint between two crops (crop pixels), what they leave open and how they fit.
+
+    ``covariance`` is that of ``Refinement``. ``forward`` and ``backward`` are what each way alone answers (2 x 3, upper
+    and lower, both from the first crop to the second). ``expected_scale`` is *to* pixels per *from* pixel by the
+    spacings alone.
+    """
+
+    upper: BoneMotion
+    lower: BoneMotion
+    covariance: np.ndarray
+    forward: tuple[np.ndarray, np.ndarray]
+    backward: tuple[np.ndarray, np.ndarray]
+    expected_scale: float
+
+
+def prepare(crop: JointCrop, spacing_mm: float | None) -> PreparedCrop:
+    """A crop made ready for registration."""
+    return PreparedCrop(crop, feature_levels(crop), spacing_mm)
+
+
+def register(first: PreparedCrop, second: PreparedCrop) -> JointRegistration:
+    """Register the bones of a joint from the first crop to the second.
+
+    Tries the start from the joint frames and the searched one, keeps the better after the coarse level, refines it both
+    ways and takes the halfway of both answers: neither film is the reference, and the bias that the interpolation of
+    one film brings cancels (film registration guide: RMSE .0171 to .0148 mm). Raises ValueError where a bone has too
+    few pixels in a crop.
+    """
+    scale = _expected_scale(first, second)
+    start = frames_matched(first.crop, second.crop, scale[0])
+    candidates = [(start, start), searched(first.crop, first.levels[0], second.levels[0], start)]
+    log_scale = (float(np.log(scale[0])), scale[1])
+    coarse = [refine(first.crop, first.levels, second.levels, c, log_scale, last_level=1) for c in candidates]
+    best = max(coarse, key=_fit)
+    begin = (best.upper.matrix, best.lower.matrix)
+    forth = refine(first.crop, first.levels, second.levels, begin, log_scale, first_level=1)
+    backward_scale = (-log_scale[0], log_scale[1])
+    home = refine(second.crop, second.levels, first.levels, back(begin), backward_scale, first_level=1)
+    return _both_ways(forth, home, scale[0])
+
+
+def _expected_scale(first: PreparedCrop, second: PreparedCrop) -> tuple[float, float]:
+    """Expected scale between the crops (*to* pixels per *from* pixel) and the standard deviation of its logarithm."""
+    if first.spacing_mm and second.spacing_mm:
+        return first.spacing_mm / second.spacing_mm, MAGNIFICATION_SD
+    return 1.0, UNKNOWN_SCALE_SD
+
+
+def _fit(refinement: Refinement) -> float:
+    return refinement.upper.similarity + refinement.lower.similarity
+
+
+def _both_ways(forth: Refinement, home: Refinement, expected_scale: float) -> JointRegistration:
+    returned = (inverse(home.upper.matrix), inverse(home.lower.matrix))
+    bones = [
+        BoneMotion(
+            halfway(ahead.matrix, back_home), min(ahead.similarity, came.similarity), min(ahead.cover, came.cover)
+        )
+        for ahead, back_home, came in zip((forth.upper, forth.lower), returned, (home.upper, home.lower), strict=True)
+    ]
+    ahead = (forth.upper.matrix, forth.lower.matrix)
+    return JointRegistration(bones[0], bones[1], forth.covariance, ahead, returned, expected_scale)

@@ -1,0 +1,76 @@
+"""Whether a number may be trusted: measured, doubtful or not measurable, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MEASURED, DOUBTFUL, NOT_MEASURABLE = "measured", "doubtful", "not_measurable"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``status`` is one of measured, doubtful, not_measurable; ``reason`` a sentence, empty when measured."""
+
+    status: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What speaks for and against one joint in one pair of films.
+
+    ``similarity`` the smaller correlation of the two bones after registration, ``cover`` the smaller share of a bone
+    that the second film shows, ``ways_apart_mm`` the difference between the forward and the backward change, ``se_mm``
+    the standard error, ``relative_turn_deg`` the turn of one bone against the other, ``magnification`` the shared scale
+    beyond the known spacings (1 = none), ``found`` the smaller confidence with which the joint was found, and
+    ``found_reason`` what was wrong there. Millimetres are nominal where the spacing is unknown.
+    """
+
+    similarity: float
+    cover: float
+    ways_apart_mm: float
+    se_mm: float
+    relative_turn_deg: float
+    magnification: float
+    found: float
+    found_reason: str | None
+
+
+@dataclass(frozen=True)
+class _Limit:
+    """Beyond `doubtful` a number is doubtful, beyond `refused` it is not given."""
+
+    doubtful: float
+    refused: float
+
+
+# Set on the simulated joints and on the real films kept for development; see README, "Which numbers to trust".
+LEAST_SIMILARITY = _Limit(0.80, 0.65)
+LEAST_COVER = _Limit(0.80, 0.60)
+LEAST_FOUND = _Limit(0.5, 0.15)
+MOST_WAYS_APART_MM = _Limit(0.25, 0.45)
+MOST_SE_MM = _Limit(0.06, 0.15)
+MOST_TURN_DEG = _Limit(8.0, 16.0)
+MOST_MAGNIFICATION = _Limit(0.03, 0.06)
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """The worst of all limits decides; its reason is the one that is given."""
+    low = (
+        (evidence.similarity, LEAST_SIMILARITY, "the two films of a bone do not match well (similarity {:.2f})"),
+        (evidence.cover, LEAST_COVER, "only {:.0%} of a bone is shown by both films"),
+        (evidence.found, LEAST_FOUND, evidence.found_reason or "the joint was not found with confidence ({:.2f})"),
+    )
+    high = (
+        (evidence.ways_apart_mm, MOST_WAYS_APART_MM, "forward and backward registration differ by {:.2f} mm"),
+        (evidence.se_mm, MOST_SE_MM, "the standard error is large ({:.2f} mm)"),
+        (abs(evidence.relative_turn_deg), MOST_TURN_DEG, "the bones are turned against each other by {:.0f} degrees"),
+        (abs(evidence.magnification - 1.0), MOST_MAGNIFICATION, "the magnification differs by {:.1%}"),
+    )
+    refused = [text.format(v) for v, limit, text in low if v < limit.refused]
+    refused += [text.format(v) for v, limit, text in high if not v <= limit.refused]
+    if refused:
+        return Verdict(NOT_MEASURABLE, refused[0])
+    doubts = [text.format(v) for v, limit, text in low if v < limit.doubtful]
+    doubts += [text.format(v) for v, limit, text in high if v > limit.doubtful]
+    return Verdict(DOUBTFUL, "; ".join(doubts)) if doubts else Verdict(MEASURED)

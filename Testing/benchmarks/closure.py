@@ -1,0 +1,101 @@
+"""Closure on real films: A to B, B to C and C to A, each registered by itself, should add up to no change.
+
+For every three films of a joint the space change is read at one origin along one axis, both carried round the loop by
+the mean of the bones' motions. The robust SD is 1.4826 x the median of the absolute closure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+from mcp_series import JointSeries, crop_of, in_parallel, joint_series
+
+from JSNRegistrationLib.joint_measurement import pair_evidence
+from JSNRegistrationLib.motion import between_pieces, inverse, scale_of
+from JSNRegistrationLib.narrowing import JointFrame, carried, space_change_px
+from JSNRegistrationLib.registration import prepare, register
+from JSNRegistrationLib.verdict import MEASURED, NOT_MEASURABLE, judge
+
+REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class Loop:
+    """One loop of three films: its closure in pixels of the first film, and the worst verdict of its pairs."""
+
+    joint: str
+    closure_px: float
+    se_px: float
+    verdict: str
+
+
+def loops_of(series: JointSeries) -> list[Loop]:
+    """All loops of three films of a joint; closure NaN where a film is refused or a pair fails."""
+    crops = [crop_of(path) for path in series.films]
+    prepared = [None if crop is None else prepare(crop[1], None) for crop in crops]
+    motions, judged, errors = {}, {}, {}
+    for a, b in combinations(range(len(crops)), 2):
+        if crops[a] is None or crops[b] is None:
+            continue
+        first, second = crops[a][1], crops[b][1]
+        try:
+            found = register(prepared[a], prepared[b])
+        except ValueError:
+            continue
+        motions[a, b] = tuple(
+            between_pieces(bone.matrix, first.offset_px, second.offset_px) for bone in (found.upper, found.lower)
+        )
+        motions[b, a] = tuple(inverse(motion) for motion in motions[a, b])
+        evidence = pair_evidence(found, first, second)
+        judged[a, b] = judge(evidence).status
+        errors[a, b] = evidence.se_mm / first.nominal_spacing_mm
+    return [_loop(series.name, crops, motions, judged, errors, films) for films in combinations(range(len(crops)), 3)]
+
+
+def _loop(name, crops, motions, judged, errors, films) -> Loop:
+    a, b, c = films
+    around = ((a, b), (b, c), (a, c))
+    if not all(pair in motions for pair in around):
+        return Loop(name, np.nan, np.nan, REFUSED)
+    crop = crops[a][1]
+    frame = JointFrame(np.add(crop.origin_px, crop.offset_px), np.asarray(crop.axis))
+    closure, scale = 0.0, 1.0
+    for upper, lower in (motions[a, b], motions[b, c], motions[c, a]):
+        closure += space_change_px(upper, lower, frame.origin_px, frame.axis) / scale
+        frame = carried(frame, upper, lower)
+        scale *= np.sqrt(scale_of(upper) * scale_of(lower))
+    verdicts = [judged[pair] for pair in around]
+    worst = next((v for v in (NOT_MEASURABLE, "doubtful") if v in verdicts), MEASURED)
+    return Loop(name, closure, float(np.sqrt(sum(errors[pair] ** 2 for pair in around))), worst)
+
+
+def measure(shared_data: Path, part: str) -> list[dict]:
+    """The table of closures: all loops, those that are not refused, those of measured pairs only."""
+    series = joint_series(shared_data, part, 3)
+    loops = [loop for found in in_parallel(loops_of, series) for loop in found]
+    kept = {
+        "before the verdict": [loop for loop in loops if loop.verdict != REFUSED],
+        "without not measurable": [loop for loop in loops if loop.verdict in (MEASURED, "doubtful")],
+        "measured only": [loop for loop in loops if loop.verdict == MEASURED],
+    }
+    return [_row(part, len(series), len(loops), name, chosen) for name, chosen in kept.items()]
+
+
+def _row(part: str, joints: int, loops: int, which: str, chosen: list[Loop]) -> dict:
+    closure = np.array([loop.closure_px for loop in chosen])
+    standardised = closure / [loop.se_px for loop in chosen]
+    return {
+        "films": f"real, {part}",
+        "joints": joints,
+        "loops": which,
+        "N": len(closure),
+        "refused, %": round(100 * (1 - len(closure) / loops), 1),
+        "robust SD, px": round(1.4826 * np.median(np.abs(closure)), 3),
+        "SD, px": round(closure.std(), 3),
+        "beyond 1 px, %": round(100 * np.mean(np.abs(closure) > 1), 1),
+        "beyond 2 px, %": round(100 * np.mean(np.abs(closure) > 2), 1),
+        "robust SD of closure / its standard error": round(1.4826 * np.median(np.abs(standardised)), 2),
+    }

@@ -1,0 +1,75 @@
+"""`make bench`: accuracy and speed, on real films where they are there and on simulated joints, as tables.
+
+    python Testing/benchmarks/run.py [--development]
+
+Writes bench-result/*.csv and prints the tables. Every run on the films that are kept for the final evaluation is
+logged, with its date, in Testing/benchmarks/evaluations.csv; --development leaves those films alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import closure
+import sensitivity
+import simulated_joints
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
+RESULTS = ROOT / "bench-result"
+EVALUATIONS = HERE / "evaluations.csv"
+
+
+def main(arguments: list[str]) -> None:
+    """Run all benchmarks."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--development", action="store_true", help="leave the films of the final evaluation alone")
+    asked = parser.parse_args(arguments)
+    RESULTS.mkdir(exist_ok=True)
+    _report("simulated_joints", "Simulated joints, error of the joint space change", simulated_joints.measure())
+    if not (SHARED_DATA / "mcp-series").is_dir():
+        print("Real films: skipped, ../shared/data/mcp-series is not there.")
+        return
+    for part in ("development",) if asked.development else ("development", "evaluation"):
+        loops = closure.measure(SHARED_DATA, part)
+        slopes = sensitivity.measure(SHARED_DATA, part)
+        _report(f"closure_{part}", f"Closure A to B to C to A on real films, {part}", loops)
+        _report(f"sensitivity_{part}", f"One bone of a real film moved by a known amount, {part}", slopes)
+        if part == "evaluation":
+            _log([{"test": "closure"} | row for row in loops] + [{"test": "sensitivity"} | row for row in slopes])
+
+
+def _report(name: str, title: str, rows: list[dict]) -> None:
+    with (RESULTS / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    print(f"\n{title}\n")
+    print("| " + " | ".join(rows[0]) + " |")
+    print("|" + "---|" * len(rows[0]))
+    for row in rows:
+        print("| " + " | ".join(str(value) for value in row.values()) + " |", flush=True)
+
+
+def _log(rows: list[dict]) -> None:
+    """Add a line for every figure: date, test, which, quantity, value."""
+    new = not EVALUATIONS.exists()
+    today = datetime.now(UTC).date().isoformat()
+    with EVALUATIONS.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(["date", "test", "films", "which", "figure", "value"])
+        for row in rows:
+            which = row.get("loops", "all")
+            for figure, value in row.items():
+                if figure not in ("test", "films", "loops"):
+                    writer.writerow([today, row["test"], row["films"], which, figure, value])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
