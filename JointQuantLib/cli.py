@@ -84,12 +84,14 @@ def _write_pictures(folder: ResultFolder, progress: Progress) -> None:
             folder.add_warning(f"{name} not written: {reason}")
             progress.step(0.0, f"{name} not written: {reason}")
     if views:
-        write_views(folder.path)
+        with progress.held_back():
+            write_views(folder.path, progress.check)
     progress.step(0.5, "Writing the report")
     write_report(folder.path)
     if scene:
         progress.step(0.8, "Writing the Slicer scene")
-        write_scene(folder.path)
+        with progress.held_back():
+            write_scene(folder.path)
     progress.step(1.0, "Finishing")
 
 
@@ -129,7 +131,7 @@ def _scene(asked: argparse.Namespace, progress: Progress) -> None:
     available, reason = slicer_available()
     if not available:
         raise BadInput(f"scene.mrb not written: {reason}")
-    with replaced(asked.folder / "scene.mrb", asked.overwrite):
+    with replaced(asked.folder / "scene.mrb", asked.overwrite), progress.held_back():
         write_scene(asked.folder)
         progress.step(1.0, "Finishing")
     progress.finish(f"Done: {asked.folder / 'scene.mrb'}")
@@ -209,8 +211,8 @@ def _check_hand(asked: argparse.Namespace) -> None:
     for option in ("upper_mask", "lower_mask", "side", "name"):
         if getattr(asked, option) and not asked.joint_crop:
             raise BadInput(f"--{option.replace('_', '-')} is for films of one joint: add --joint-crop or leave it out.")
-    for option in ("joints", "only"):
-        if getattr(asked, option) and asked.joint_crop:
+    for option, given in (("joints", asked.joints), ("only", asked.only), ("from", asked.reuse)):
+        if given and asked.joint_crop:
             raise BadInput(f"--{option} is for films of a whole hand: leave it out, or leave out --joint-crop.")
 
 

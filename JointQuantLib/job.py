@@ -56,7 +56,8 @@ class Progress:
     """Says how far a job is, and stops it when the user asks.
 
     Used as a context manager it takes SIGINT and SIGTERM: the signal interrupts whatever runs with KeyboardInterrupt,
-    and should a library swallow that, the next `step` raises `Cancelled`. Without the context it only reports.
+    and should a library swallow that, the next `step` raises `Cancelled`. Code that must not be torn apart is run
+    `held_back`. Without the context it only reports.
 
     :param mode: "human" writes a line of text a step, "json" an object `{"fraction", "text"}` a line, "none" nothing.
     :param stream: where to write; standard output unless given.
@@ -67,14 +68,32 @@ class Progress:
         self._stream = stream
         self._start, self._end = 0.0, 1.0
         self._stop = threading.Event()
+        self._held_back = threading.Event()
         self._handlers: dict[signal.Signals, Any] = {}
 
     def step(self, fraction: float, text: str) -> None:
         """Report that `fraction` (0 to 1) of the work is done and `text` comes next; raises Cancelled after a stop."""
-        if self._stop.is_set():
-            raise Cancelled("the job was cancelled")
+        self.check()
         within = min(max(fraction, 0.0), 1.0)
         self._write(self._start + (self._end - self._start) * within, text)
+
+    def check(self) -> None:
+        """Raise Cancelled after a stop."""
+        if self._stop.is_set():
+            raise Cancelled("the job was cancelled")
+
+    @contextmanager
+    def held_back(self) -> Iterator[None]:
+        """Let a stop wait for the next `step` or `check`, at most until the end of the block.
+
+        VTK ends the whole process where an exception comes up in the middle of its C++ code.
+        """
+        self._held_back.set()
+        try:
+            yield
+        finally:
+            self._held_back.clear()
+        self.check()
 
     def finish(self, text: str) -> None:
         """Say the last word. The result is in place: a stop that comes now comes too late to count."""
@@ -95,14 +114,20 @@ class Progress:
                 self._handlers[number] = signal.signal(number, self._on_signal)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers.clear()
+        if self._stop.is_set() and isinstance(error, Exception):
+            # A library that is interrupted while it is loaded makes an ImportError of it.
+            raise Cancelled("the job was cancelled") from error
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._stop.set()
-        raise _Interrupted
+        if not self._held_back.is_set():
+            raise _Interrupted
 
     def _write(self, fraction: float, text: str) -> None:
         if self._mode == "none":

@@ -16,10 +16,10 @@ from PIL import Image
 from synthetic_result import write_nrrd, write_synthetic_result
 
 from JointQuantLib.errors import BadInput
+from JointQuantLib.loss_colors import loss_colors
 from JointQuantLib.report import write_report
 from JointQuantLib.report.frame import JointFrame, sample
 from JointQuantLib.report.labels import place_labels
-from JointQuantLib.report.loss_colors import STEPS, loss_colors, loss_ramp
 from JointQuantLib.report.pictures import LOSS_STEPS, fusion, grey, grey_range
 from JointQuantLib.report.plots import forest_scale
 from JointQuantLib.report.wording import Finding, Quantity, finding_of, interval_between
@@ -323,14 +323,6 @@ def test_the_colour_bar_has_the_colours_of_the_maps_from_0_to_1(page):
         expected = 255 * loss_colors(np.array(float(stop["offset"][:-1]) / 100))
         assert np.abs(colour - expected).max() < 255 / LOSS_STEPS * 3
     assert "loss = 1 − local correlation (no unit)" in page.joint("MCP2")
-
-
-def test_the_loss_has_the_colours_of_the_slice_views():
-    pytest.importorskip("slicer", reason="slicer-core is not installed")
-    from JointQuantLib.scene import colors
-
-    assert colors.STEPS == STEPS
-    assert np.allclose(colors.loss_ramp(STEPS), loss_ramp(STEPS), atol=1e-9)
 
 
 def test_lightness_of_the_loss_colours_rises_all_the_way():

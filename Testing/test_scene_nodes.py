@@ -13,8 +13,9 @@ import pytest
 from synthetic_result import write_nrrd, write_synthetic_result
 
 from JointQuantLib.errors import BadInput
+from JointQuantLib.loss_colors import STEPS, loss_ramp
 from JointQuantLib.scene import build_scene, slicer_available, write_scene
-from JointQuantLib.scene.colors import LOSS_TITLE, STEPS, loss_ramp
+from JointQuantLib.scene.colors import LOSS_TITLE
 from JointQuantLib.scene.frames import ras_from_pixels, ras_points
 
 SPACING = 0.3

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 from synthetic_result import write_nrrd, write_synthetic_result
 
+from JointQuantLib.loss_colors import loss_ramp
 from JointQuantLib.scene import rendering_available, write_views
-from JointQuantLib.scene.colors import loss_ramp
 
 HEIGHT = 900  # of the whole film in its picture
 HEADER = 32

@@ -31,6 +31,8 @@ def analyse_hand(request: HandRequest, folder: Path, progress: Progress) -> dict
     progress.step(0.0, "Reading the films")
     films = read_films(request)
     warnings = check_same_hand(films)
+    films, contradicted = with_side(films, request.side)
+    warnings += contradicted
     earlier = EarlierResult.read(request.reuse, films) if request.reuse else None
 
     progress.step(0.05, "Finding the joints")
@@ -53,13 +55,24 @@ def analyse_hand(request: HandRequest, folder: Path, progress: Progress) -> dict
 
 
 def read_films(request: HandRequest) -> list[Radiograph]:
-    """The films of a request, in the order of the visits, with the spacings, dates and side that the user gave."""
+    """The films of a request, in the order of the visits, with the spacings and dates that the user gave."""
     count = len(request.films)
     spacings = request.spacing_mm or (None,)
     spacings = spacings * count if len(spacings) == 1 else spacings
     dates = request.dates or (None,) * count
-    films = [read_radiograph(*film) for film in zip(request.films, spacings, dates, strict=True)]
-    return [replace(film, side=request.side or film.side) for film in films]
+    return [read_radiograph(*film) for film in zip(request.films, spacings, dates, strict=True)]
+
+
+def with_side(films: list[Radiograph], side: str | None) -> tuple[list[Radiograph], list[str]]:
+    """The films with the side that the user gave, and a warning for each that says the other one by itself."""
+    if side is None:
+        return films, []
+    warnings = [
+        f"{film.path.name} is of the {film.side} side by its Laterality; the side that was given, {side}, is used."
+        for film in films
+        if film.side not in (None, side)
+    ]
+    return [replace(film, side=side) for film in films], warnings
 
 
 def write_maps(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,39 +16,51 @@ from JSNRegistrationLib.radiograph import Radiograph
 
 @dataclass
 class EarlierResult:
-    """A result folder and the joints in it that stay (entries of result.json)."""
+    """A result folder, and the joints in it (entries of result.json) that stay and that are measured again."""
 
     folder: Path
     joints: list[dict]
+    again: list[dict] = field(default_factory=list)
 
     @classmethod
     def read(cls, folder: Path, films: Sequence[Radiograph]) -> EarlierResult:
-        """Read a result folder. Raises BadInput where it is not one of the same films with the same spacings."""
+        """Read a result folder. Raises BadInput where its films, their spacings or their dates are not these."""
         try:
             result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
             inputs = [entry["sha256"] for entry in result["inputs"]]
-            spacings = [visit["spacing_mm"] for visit in result["visits"]]
+            known = [(visit["spacing_mm"], visit["date"]) for visit in result["visits"]]
             joints = result["joints"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadInput(
                 f"--from {folder} is not a result of the hand job: give the --out of an earlier one."
             ) from error
-        if inputs != [film.sha256 for film in films] or spacings != [film.spacing_mm for film in films]:
-            raise BadInput(f"--from {folder} has other films or other spacings: give the same films in the same order.")
+        same_films = inputs == [film.sha256 for film in films]
+        if not same_films or known != [(film.spacing_mm, film.date and film.date.isoformat()) for film in films]:
+            raise BadInput(
+                f"--from {folder} has other {'spacings or dates' if same_films else 'films'}: give the same films in "
+                "the same order, with the same --spacing and --dates."
+            )
         return cls(folder, joints)
 
     def without_known(self, joints: dict, asked: Sequence[str]) -> dict:
         """The joints that are to be measured: those asked for by name, and those that the earlier result lacks."""
         known = {joint["name"] for joint in self.joints}
         again = {name: seen for name, seen in joints.items() if name in asked or name not in known}
+        self.again = [joint for joint in self.joints if joint["name"] in again]
         self.joints = [joint for joint in self.joints if joint["name"] not in again]
         return again
 
     def places(self, visit: int) -> dict[str, np.ndarray]:
         """Film positions (x, y) of the joints that stay."""
-        found = [joint for joint in self.joints if joint["visits"][visit]["found"]]
-        return {joint["name"]: np.asarray(joint["visits"][visit]["position_px"]) for joint in found}
+        return _places(self.joints, visit)
 
     def maps(self, from_visit: int, to_visit: int) -> FilmMaps:
-        """The maps of a pair."""
-        return FilmMaps.read(self.folder, from_visit, to_visit)
+        """The maps of a pair, without what they show of the joints that are measured again."""
+        maps = FilmMaps.read(self.folder, from_visit, to_visit)
+        maps.clear(_places(self.again, from_visit).values(), self.places(from_visit).values())
+        return maps
+
+
+def _places(joints: Sequence[dict], visit: int) -> dict[str, np.ndarray]:
+    found = [joint for joint in joints if joint["visits"][visit]["found"]]
+    return {joint["name"]: np.asarray(joint["visits"][visit]["position_px"]) for joint in found}

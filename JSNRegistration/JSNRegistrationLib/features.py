@@ -1,4 +1,4 @@
-"""What is compared between two films: locally normalised pictures, from coarse to fine."""
+"""What is compared between two films: the blurred films, from coarse to fine, and their local contrast."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from scipy import ndimage
 
 from JSNRegistrationLib.bones import JointCrop
 
-# Blur of each level in millimetres, coarse to fine. The finest is below the width of a trabecula on the film; a wider
-# one (0.2 mm) loses a third of the accuracy on simulated joints.
-BLUR_MM = (0.45, 0.2, 0.12)
-NEIGHBOURHOOD_MM = 3.0  # sigma over which brightness and contrast are evened out
-FAINTEST_CONTRAST = 0.05  # of the contrast of the whole crop: keeps flat areas from becoming noise of unit size
+BLUR_MM = (0.45, 0.2)  # of each level, coarse to fine
+NEIGHBOURHOOD_MM = 3.0  # sigma over which contrast is evened out
+FAINTEST_CONTRAST = 0.05  # of the contrast of both bones: keeps flat areas from counting as much as structure
 
 
 @dataclass(frozen=True)
 class FeatureLevel:
-    """One level of a crop: the normalised picture, its cubic spline and its gradient, and the blur, all in pixels."""
+    """One level of a crop: the picture blurred by ``blur_px``, its cubic spline and its gradient (right, down)."""
 
     picture: np.ndarray
     spline: np.ndarray
@@ -26,27 +24,49 @@ class FeatureLevel:
     blur_px: float
 
     def at(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """The normalised picture at pixel coordinates, by cubic spline."""
+        """The picture at pixel coordinates, by cubic spline."""
         return ndimage.map_coordinates(self.spline, [y, x], order=3, mode="mirror", prefilter=False)
 
 
 def feature_levels(crop: JointCrop) -> tuple[FeatureLevel, ...]:
-    """The levels of a crop, coarse to fine.
+    """The levels of a crop, coarse to fine; grey values are scaled to the contrast of its two bones.
 
-    Each is the film blurred by ``BLUR_MM``, minus its mean and divided by its standard deviation in a Gaussian
-    neighbourhood of ``NEIGHBOURHOOD_MM``: free of exposure, of the soft tissue's slow shading and of the processing
-    that a film reader applies.
+    The coarse ones are evened: far from the answer that finds it more often. The finest is not: there the other bone,
+    whose picture reaches into the evening of this one, would pull the answer (by 1 % of the change of the joint space).
     """
-    return tuple(_level(crop, blur / crop.nominal_spacing_mm) for blur in BLUR_MM)
+    bones = crop.pixels[crop.upper | crop.lower].astype(float)
+    film = (crop.pixels - bones.mean()) / (bones.std() + np.finfo(np.float32).tiny)
+    levels = []
+    for blur_mm in BLUR_MM:
+        blur_px = blur_mm / crop.nominal_spacing_mm
+        picture = ndimage.gaussian_filter(film, blur_px)
+        if blur_mm != BLUR_MM[-1]:
+            picture = evened(picture, crop.nominal_spacing_mm)
+        down, right = np.gradient(picture)
+        spline = ndimage.spline_filter(picture, order=3, mode="mirror")
+        levels.append(FeatureLevel(picture, spline, (right, down), blur_px))
+    return tuple(levels)
 
 
-def _level(crop: JointCrop, blur_px: float) -> FeatureLevel:
-    film = crop.pixels.astype(float)
-    blurred = ndimage.gaussian_filter(film, blur_px)
-    reach = NEIGHBOURHOOD_MM / crop.nominal_spacing_mm
-    deviation = blurred - ndimage.gaussian_filter(blurred, reach, truncate=2.5)
-    spread = ndimage.gaussian_filter(deviation**2, reach, truncate=2.5)
-    floor = (FAINTEST_CONTRAST * blurred[crop.upper | crop.lower].std()) ** 2
-    picture = deviation / np.sqrt(spread + floor + np.finfo(float).tiny)
-    down, right = np.gradient(picture)
-    return FeatureLevel(picture, ndimage.spline_filter(picture, order=3, mode="mirror"), (right, down), blur_px)
+def local_contrast(picture: np.ndarray, region: np.ndarray, spacing_mm: float) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of a picture in the neighbourhood of every pixel, of what lies in the region only."""
+    reach = NEIGHBOURHOOD_MM / spacing_mm
+    weight = region.astype(float)
+    inside = _widely_blurred(weight, reach) + np.finfo(np.float32).tiny
+    mean = _widely_blurred(weight * picture, reach) / inside
+    variance = _widely_blurred(weight * (picture - mean) ** 2, reach) / inside
+    return mean, np.sqrt(np.maximum(variance, 0.0) + FAINTEST_CONTRAST**2)
+
+
+def _widely_blurred(picture: np.ndarray, sigma_px: float) -> np.ndarray:
+    """Close to a Gaussian blur, by three box filters of the same variance: a tenth of the time for a wide one."""
+    size = round(np.sqrt(4.0 * sigma_px**2 + 1.0)) | 1  # odd: an even box shifts the picture by half a pixel
+    for _ in range(3):
+        picture = ndimage.uniform_filter(picture, size)
+    return picture
+
+
+def evened(picture: np.ndarray, spacing_mm: float) -> np.ndarray:
+    """A picture free of slow shading and exposure: minus the local mean, over the local deviation."""
+    mean, deviation = local_contrast(picture, np.ones(picture.shape, bool), spacing_mm)
+    return (picture - mean) / deviation

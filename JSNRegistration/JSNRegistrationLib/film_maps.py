@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from scipy.spatial.distance import cdist
 
 from JSNRegistrationLib.bones import JointCrop
 from JSNRegistrationLib.misalignment import MisalignmentMap
@@ -57,6 +58,19 @@ class FilmMaps:
             return
         self.after[window][own] = after.film[own]
         self.loss_after[window][own] = np.where(np.isfinite(after.loss), after.loss, OUTSIDE_LOSS)[own]
+
+    def clear(self, gone: Collection[np.ndarray], kept: Collection[np.ndarray]) -> None:
+        """Take out what lies nearer to one of the joints at the film positions ``gone`` than to those at ``kept``."""
+        shown = np.argwhere(np.isfinite(self.before))
+        if not gone or not len(shown):
+            return
+        nearest = [
+            cdist(shown[:, ::-1], np.array(list(places))).min(axis=1) if places else np.full(len(shown), np.inf)
+            for places in (gone, kept)
+        ]
+        rows, columns = shown[nearest[0] < nearest[1]].T
+        for name in NAMES:
+            getattr(self, name)[rows, columns] = OUTSIDE_LOSS if name.startswith("loss") else np.nan
 
 
 def nearest_joint(crop: JointCrop, others: Iterable[np.ndarray]) -> np.ndarray:

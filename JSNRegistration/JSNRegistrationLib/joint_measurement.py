@@ -18,11 +18,12 @@ from JSNRegistrationLib.narrowing import (
     space_change_px,
     standard_error_px,
 )
-from JSNRegistrationLib.registration import JointRegistration, PreparedCrop, prepare, register
+from JSNRegistrationLib.registration import JointRegistration, PreparedCrop, expected_scale, prepare, register
 from JSNRegistrationLib.starting_motion import frames_matched
 from JSNRegistrationLib.verdict import DOUBTFUL, MEASURED, NOT_MEASURABLE, Evidence, Verdict, judge
 from JSNRegistrationLib.visits import PairEstimate, agreed_motions
 
+MOST_WIDTH_SE_MM = 0.2  # a less certain width is not given: where bones overlap, one is read that is not there
 MOST_DISAGREEMENT = 3.0  # standard errors between what a pair says by itself and what all visits say together
 
 
@@ -92,7 +93,7 @@ def measure_joint(
     agreed = agreed_motions(trusted)
     frames = _frames(seen, agreed)
     pairs = tuple(
-        _pair(a, b, name, side, seen, frames, own.get((a, b)), agreed.get((a, b)))
+        _pair(a, b, name, side, prepared, seen, frames, own.get((a, b)), agreed.get((a, b)))
         for a, b in combinations(range(len(seen)), 2)
     )
     widths = tuple(None if s.crop is None else _width(s.crop, frame) for s, frame in zip(seen, frames, strict=True))
@@ -133,7 +134,7 @@ def _frames(seen: Sequence[SeenJoint], agreed) -> tuple[JointFrame | None, ...]:
 def _width(crop: JointCrop, frame: JointFrame) -> tuple[float, float] | None:
     there = replace(crop, origin_px=tuple(frame.origin_px - crop.offset_px), axis=tuple(frame.axis))
     width, se = joint_space_width(there)
-    return (width, se) if np.isfinite(width) else None
+    return (width, se) if np.isfinite(width) and se * crop.nominal_spacing_mm <= MOST_WIDTH_SE_MM else None
 
 
 def pair_evidence(
@@ -158,13 +159,13 @@ def pair_evidence(
     )
 
 
-def _pair(a, b, name, side, seen, frames, found, agreed) -> PairMeasurement:
+def _pair(a, b, name, side, prepared, seen, frames, found, agreed) -> PairMeasurement:
     missing = next((v for v in (a, b) if seen[v].crop is None), None)
     if missing is not None:
         reason = seen[missing].reason or "the joint was not found"
         return PairMeasurement(a, b, Verdict(NOT_MEASURABLE, f"visit {missing + 1}: {reason}"))
     first, second = seen[a].crop, seen[b].crop
-    before = _frames_matched(first, second)
+    before = _frames_matched(prepared[a], prepared[b])
     if isinstance(found, str):
         return PairMeasurement(a, b, Verdict(NOT_MEASURABLE, found), frame=frames[a], frames_matched=before)
     estimate = _in_films(found, first, second)
@@ -206,6 +207,6 @@ def _verdict(alone: Verdict, agreed: bool, own: JointSpaceChange, change: JointS
     return alone
 
 
-def _frames_matched(first: JointCrop, second: JointCrop) -> np.ndarray:
-    matched = frames_matched(first, second, first.nominal_spacing_mm / second.nominal_spacing_mm)
-    return between_pieces(matched, first.offset_px, second.offset_px)
+def _frames_matched(first: PreparedCrop, second: PreparedCrop) -> np.ndarray:
+    matched = frames_matched(first.crop, second.crop, expected_scale(first, second)[0])
+    return between_pieces(matched, first.crop.offset_px, second.crop.offset_px)

@@ -31,6 +31,7 @@ BASE_SHARE = 0.4  # of the width of the bone, to either side: the base whose nor
 AXIS_WEIGHTS = (3.0, 1.0, 2.0)  # mid-line of the upper bone, of the lower bone, normal of the base
 MOST_TURN = 0.36  # tangent of the largest angle to the rough axis that is believed: 20 degrees
 FOLLOW_MM = 0.35  # a column may leave the mean margin by this much
+LEAST_SCORE = 0.2  # clear joints score 1 to 4
 RIVAL = 0.9  # of the best score: another pair of edges that scores as much makes the reading doubtful
 SE_FLOOR_MM = 0.05  # what positioning and exposure add, from the spread over films of the same joints
 
@@ -199,9 +200,9 @@ def _best_pair(high: _Side, low: _Side, v, rows, ends, spacing_mm) -> tuple[floa
             score = fall[i] * np.exp(-0.5 * (off / END_SD_MM) ** 2) + 2.0 * rise[j] * plate**PLATE_POWER
             score *= np.exp(-(max(0.0, gap - USUALLY_BELOW_MM) ** 2) / 0.36)
             found.append((float(score), float(v[i]), float(v[j])))
-    if not found:
+    score, low_v, high_v = max(found, default=(0.0, 0.0, 0.0))
+    if score < LEAST_SCORE:
         return None
-    score, low_v, high_v = max(found)
     rivals = [abs((b - a) - (high_v - low_v)) for s, a, b in found if s > RIVAL * score]
     return low_v, high_v, 0.5 * max(rivals)
 

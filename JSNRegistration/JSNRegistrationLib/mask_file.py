@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from JointQuantLib.errors import BadInput
 
@@ -14,8 +14,10 @@ def read_mask(path: Path) -> np.ndarray:
     """A mask as float [row, column], larger inside the bone. Raises BadInput for a file that is no picture."""
     try:
         with Image.open(path) as picture:
-            return np.asarray(picture.convert("L") if picture.mode not in ("L", "I", "I;16", "F") else picture).astype(
-                float
-            )
-    except (OSError, UnidentifiedImageError, ValueError) as error:
+            grey = picture if picture.mode in ("L", "I", "I;16", "F") else picture.convert("L")
+            mask = np.asarray(grey).astype(float)
+    except Exception as error:  # Pillow's parsers raise almost anything on damaged bytes, SyntaxError included
         raise BadInput(f"{path} cannot be read as a mask: give a grey PNG, TIFF or BMP of its film.") from error
+    if not np.isfinite(mask).all():
+        raise BadInput(f"{path} has pixels without a value: draw the mask with 0 outside the bone and 255 inside.")
+    return mask

@@ -1,10 +1,12 @@
 """Sub-pixel registration of the two bones of a joint, one rigid motion each, and the covariance of what is found.
 
 One Gauss-Newton run moves both bones at once: a shift and a turn for each, and one scale that they share, since both
-lie in one plane before one X-ray tube. Films are compared in the locally normalised pictures of ``features.py``; gain,
-brightness and a quadratic shading are solved for in every step, residuals beyond a few robust standard deviations do
-not count (Tukey), and what lies near the joint counts more than the shaft far away, since the joint space is read at
-the joint and a finger that is bent otherwise than before deforms its projection along the shaft.
+lie in one plane before one X-ray tube. In every step the look of the second film is solved for as well: a shading of
+fourth order over the bone, a gain that varies over it, a sharper or softer picture, and a bend of the grey scale. So
+neither exposure nor processing nor soft tissue has to be evened out beforehand, which would let the other bone shine
+in. Residuals beyond a few robust standard deviations do not count (Tukey), faint structure counts as much as strong,
+and what lies near the joint counts more than the shaft far away: the joint space is read at the joint, and a finger
+that is bent otherwise than before deforms its projection along the shaft.
 """
 
 from __future__ import annotations
@@ -15,16 +17,18 @@ import numpy as np
 from scipy import ndimage
 
 from JSNRegistrationLib.bones import JointCrop
-from JSNRegistrationLib.features import FeatureLevel
+from JSNRegistrationLib.features import FeatureLevel, local_contrast
 from JSNRegistrationLib.motion import BoneMotion, compose, motion_about, scale_of
 
 MARGIN_MM = 0.7  # a bone's region is grown by this: its edge is its best landmark
 STRIP_MM = 0.25  # and kept this far from the other bone
-NEAR_MM = 5.0  # sigma of the weight along the axis
-TUKEY = 4.0  # robust standard deviations beyond which a pixel does not count
-ITERATIONS = (12, 12, 30)
+NEAR_MM = 3.5  # sigma of the weight along the axis
+TUKEY = 6.0  # robust standard deviations beyond which a pixel does not count
+ITERATIONS = (12, 40)
 SETTLED_PX = 2e-4  # a step below this ends the finest level; ten times as much the coarser ones
 LEAST_GAIN = 0.2  # of one film on the other: a faint match must not make steps explode
+SHADING_ORDER = 4
+POLYNOMIAL_REACH_MM = 8.0  # unit of the coordinates in the shading
 BLOCK_MM = 1.5  # residuals within such a block are not independent
 LEAST_PIXELS = 50
 LOG_SCALE = 6  # place of the shared log scale among the seven unknowns
@@ -48,16 +52,24 @@ class Refinement:
 class BoneRegion:
     """The pixels of one bone that take part on one level.
 
-    ``points`` (n, 2) positions, ``values`` (n) of the normalised picture, ``effect`` (n, 4) of a small shift x, y, turn
-    and log scale on them, ``look`` (n, 7) what exposure and processing may do to them: a quadratic shading and a gain.
+    ``points`` (n, 2) positions; ``values`` (n) grey values; ``effect`` (n, 4) of a small shift x, y, turn and log scale
+    on them; ``shading`` (n, 15) polynomials over the bone; ``look`` (n, 20) all that exposure and processing may do to
+    them: the shading, the Laplacian, gains, and the square of the grey value; ``weight`` (n) by the distance from the joint;
+    ``contrast`` (n) of the neighbourhood, the unit of the residuals.
     """
 
     points: np.ndarray
     values: np.ndarray
     effect: np.ndarray
+    shading: np.ndarray
     look: np.ndarray
     weight: np.ndarray
+    contrast: np.ndarray
     blocks: np.ndarray
+
+    def slope(self, gains: np.ndarray) -> np.ndarray:
+        """How the second film's grey value follows the first's (n), for the coefficients of ``look``."""
+        return self.shading[:, :3] @ gains[-4:-1] + 2.0 * gains[-1] * self.values
 
 
 def compared_regions(crop: JointCrop) -> tuple[np.ndarray, np.ndarray]:
@@ -73,6 +85,7 @@ def compared_regions(crop: JointCrop) -> tuple[np.ndarray, np.ndarray]:
 def refine(
     crop: JointCrop,
     levels: tuple[FeatureLevel, ...],
+    other: JointCrop,
     other_levels: tuple[FeatureLevel, ...],
     start: tuple[np.ndarray, np.ndarray],
     log_scale: tuple[float, float],
@@ -85,12 +98,13 @@ def refine(
     ``last_level`` choose levels of the pyramid. Raises ValueError where a bone has too few pixels to compare.
     """
     regions = compared_regions(crop)
+    other_regions = [region.astype(np.float32) for region in compared_regions(other)]
     motions = start
     chosen = list(range(len(levels)))[first_level:last_level]
     for level in chosen:
         bones = [_region(crop, region, levels[level]) for region in regions]
         settled = SETTLED_PX * (1 if level == len(levels) - 1 else 10)
-        run = _Descent(crop, bones, other_levels[level], log_scale)
+        run = _Descent(crop.origin_px, bones, other_levels[level], other_regions, log_scale)
         motions = run.descend(motions, ITERATIONS[level], settled)
     return run.result(motions)
 
@@ -102,30 +116,41 @@ def _region(crop: JointCrop, region: np.ndarray, level: FeatureLevel) -> BoneReg
     rows, columns = rows[kept], columns[kept]
     if len(rows) < LEAST_PIXELS / stride:
         raise ValueError("too little of the bone lies in the picture")
-    reach = 8.0 / crop.nominal_spacing_mm
     x, y = columns - crop.origin_px[0], rows - crop.origin_px[1]
-    u, v = x / reach, y / reach
+    reach = POLYNOMIAL_REACH_MM / crop.nominal_spacing_mm
+    shading = _polynomials(x / reach, y / reach)
+    _, deviation = local_contrast(level.picture, region, crop.nominal_spacing_mm)
+    values = level.picture[rows, columns] - level.picture[rows, columns].mean()
     right, down = (component[rows, columns] for component in level.gradient)
-    values = level.picture[rows, columns]
+    sharpness = ndimage.laplace(level.picture, mode="nearest")[rows, columns]
     along = (x * crop.axis[0] + y * crop.axis[1]) * crop.nominal_spacing_mm
     block = BLOCK_MM / crop.nominal_spacing_mm
     return BoneRegion(
         points=np.column_stack([columns, rows]).astype(float),
         values=values,
         effect=np.column_stack([right, down, down * x - right * y, right * x + down * y]),
-        look=np.column_stack([np.ones_like(u), u, v, u * u, u * v, v * v, values]),
+        shading=shading,
+        look=np.column_stack([shading, sharpness, shading[:, :3] * values[:, None], values**2]),
         weight=np.exp(-0.5 * (along / NEAR_MM) ** 2),
+        contrast=deviation[rows, columns],
         blocks=(columns // block).astype(int) * 10000 + (rows // block).astype(int),
     )
+
+
+def _polynomials(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """All products of powers of two coordinates up to ``SHADING_ORDER``, the constant and the linear ones first."""
+    powers = [(order - k, k) for order in range(SHADING_ORDER + 1) for k in range(order + 1)]
+    return np.column_stack([u**i * v**k for i, k in powers])
 
 
 class _Descent:
     """Gauss-Newton on one level: both bones against the other film."""
 
-    def __init__(self, crop: JointCrop, bones: list[BoneRegion], other: FeatureLevel, log_scale: tuple[float, float]):
-        self.origin = np.asarray(crop.origin_px, float)
+    def __init__(self, origin, bones: list[BoneRegion], other: FeatureLevel, other_regions, log_scale):
+        self.origin = np.asarray(origin, float)
         self.bones = bones
         self.other = other
+        self.other_regions = other_regions
         self.expected_log_scale, self.log_scale_sd = log_scale
         stride = max(1, round(other.blur_px / 1.2))
         self.sharing = max(2.0 * np.pi * (other.blur_px / stride) ** 2, 1.0)  # pixels that share the blur's noise
@@ -165,7 +190,7 @@ class _Descent:
             normal[own] += misfit.normal_equations()[0]
             blocks = _sum_by(region.blocks, misfit.scores())
             scatter[own] += blocks.T @ blocks
-            similarity = _correlation(region, misfit.seen, region.weight * misfit.inside)
+            similarity = _correlation(region, misfit.seen, region.weight * misfit.shown / region.contrast**2)
             moved.append(BoneMotion(motion, similarity, float(np.mean(misfit.inside))))
         inverse = np.linalg.inv(normal)
         return Refinement(moved[0], moved[1], inverse @ scatter @ inverse)
@@ -184,16 +209,20 @@ class _Descent:
         rows, columns = self.other.picture.shape
         inside = (x > 1) & (x < columns - 2) & (y > 1) & (y < rows - 2)
         seen = self.other.at(x, y)
-        weight = region.weight * inside
-        gains = _weighted_fit(region.look, seen, weight * self.trust[bone])
+        shown = ndimage.map_coordinates(self.other_regions[bone], [y, x], order=1, mode="constant") * inside
+        weight = region.weight * shown
+        gains = _weighted_fit(region.look, seen, weight * self.trust[bone] / region.contrast**2)
         residual = seen - region.look @ gains
-        spread = 1.4826 * np.median(np.abs(residual[inside])) if inside.any() else 1.0
-        far = residual / (TUKEY * spread + np.finfo(float).tiny)
+        misfit = residual / region.contrast
+        spread = 1.4826 * np.median(np.abs(misfit[shown > 0])) if shown.any() else 1.0
+        far = misfit / (TUKEY * spread + np.finfo(float).tiny)
         self.trust[bone] = np.where(np.abs(far) < 1.0, (1.0 - far**2) ** 2, 0.0)
         weight = weight * self.trust[bone]
-        variance = np.sum(weight * residual**2) / (np.sum(weight) + np.finfo(float).tiny) + np.finfo(float).tiny
-        gain = max(gains[-1], LEAST_GAIN)
-        return _Misfit(seen, inside, region.look, gain * region.effect, residual, weight / (variance * self.sharing))
+        variance = np.sum(weight * misfit**2) / (np.sum(weight) + np.finfo(float).tiny) + np.finfo(float).tiny
+        weight = weight / region.contrast**2 / (variance * self.sharing)
+        slope = np.maximum(region.slope(gains), LEAST_GAIN)
+        effect = slope[:, None] * region.effect
+        return _Misfit(seen, inside, shown, region.look, effect, residual, weight)
 
 
 @dataclass(frozen=True)
@@ -202,6 +231,7 @@ class _Misfit:
 
     seen: np.ndarray
     inside: np.ndarray
+    shown: np.ndarray
     look: np.ndarray
     effect: np.ndarray
     residual: np.ndarray
@@ -232,8 +262,7 @@ def _weighted_fit(basis: np.ndarray, target: np.ndarray, weight: np.ndarray) -> 
 def _correlation(region: BoneRegion, seen: np.ndarray, weight: np.ndarray) -> float:
     """Weighted correlation of both films inside the bone, after the slow shading is taken off each."""
     pair = np.column_stack([region.values, seen])
-    shading = region.look[:, :-1]
-    pair = pair - shading @ _weighted_fit(shading, pair, weight)
+    pair = pair - region.shading @ _weighted_fit(region.shading, pair, weight)
     products = pair.T @ (pair * weight[:, None])
     return float(products[0, 1] / (np.sqrt(products[0, 0] * products[1, 1]) + np.finfo(float).tiny))
 

@@ -55,20 +55,22 @@ def register(first: PreparedCrop, second: PreparedCrop) -> JointRegistration:
     one film brings cancels (film registration guide: RMSE .0171 to .0148 mm). Raises ValueError where a bone has too
     few pixels in a crop.
     """
-    scale = _expected_scale(first, second)
+    scale = expected_scale(first, second)
     start = frames_matched(first.crop, second.crop, scale[0])
     candidates = [(start, start), searched(first.crop, first.levels[0], second.levels[0], start)]
     log_scale = (float(np.log(scale[0])), scale[1])
-    coarse = [refine(first.crop, first.levels, second.levels, c, log_scale, last_level=1) for c in candidates]
+    coarse = [
+        refine(first.crop, first.levels, second.crop, second.levels, c, log_scale, last_level=1) for c in candidates
+    ]
     best = max(coarse, key=_fit)
     begin = (best.upper.matrix, best.lower.matrix)
-    forth = refine(first.crop, first.levels, second.levels, begin, log_scale, first_level=1)
+    forth = refine(first.crop, first.levels, second.crop, second.levels, begin, log_scale, first_level=1)
     backward_scale = (-log_scale[0], log_scale[1])
-    home = refine(second.crop, second.levels, first.levels, back(begin), backward_scale, first_level=1)
+    home = refine(second.crop, second.levels, first.crop, first.levels, back(begin), backward_scale, first_level=1)
     return _both_ways(forth, home, scale[0])
 
 
-def _expected_scale(first: PreparedCrop, second: PreparedCrop) -> tuple[float, float]:
+def expected_scale(first: PreparedCrop, second: PreparedCrop) -> tuple[float, float]:
     """Expected scale between the crops (*to* pixels per *from* pixel) and the standard deviation of its logarithm."""
     if first.spacing_mm and second.spacing_mm:
         return first.spacing_mm / second.spacing_mm, MAGNIFICATION_SD

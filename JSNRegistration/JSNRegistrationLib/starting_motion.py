@@ -34,20 +34,20 @@ def searched(
     half = int(np.ceil(12.0 / GRID_MM))
     down, right = np.mgrid[-half : half + 1, -half : half + 1] * step
     return tuple(
-        _search_bone(crop, region, level, other_level, start, np.stack([right, down], axis=-1), step)
+        _search_bone(crop, region, level.picture, other_level.picture, start, np.stack([right, down], axis=-1), step)
         for region in compared_regions(crop)
     )
 
 
-def _search_bone(crop, region, level, other_level, start, grid, step) -> np.ndarray:
+def _search_bone(crop, region, picture, other_picture, start, grid, step) -> np.ndarray:
     origin = np.asarray(crop.origin_px, float)
-    template = _sample(level.picture, origin + grid)
+    template = _sample(picture, origin + grid)
     inside = _sample(region.astype(float), origin + grid) > 0.5
     reach = int(REACH_MM / GRID_MM)
     best = (-np.inf, start)
     for turn in TURNS_DEG:
         turned = compose(start, motion_about(origin, np.radians(turn), 1.0, np.zeros(2)))
-        seen = _sample(other_level.picture, apply(turned, origin + grid))
+        seen = _sample(other_picture, apply(turned, origin + grid))
         score, row, column = _best_shift(template, inside, seen, reach)
         if score > best[0]:
             offset = np.array([column, row]) * step

@@ -45,13 +45,13 @@ class _Limit:
 
 
 # Set on the simulated joints and on the real films kept for development; see README, "Which numbers to trust".
-LEAST_SIMILARITY = _Limit(0.80, 0.65)
+LEAST_SIMILARITY = _Limit(0.70, 0.58)
 LEAST_COVER = _Limit(0.80, 0.60)
 LEAST_FOUND = _Limit(0.5, 0.15)
-MOST_WAYS_APART_MM = _Limit(0.25, 0.45)
-MOST_SE_MM = _Limit(0.06, 0.15)
-MOST_TURN_DEG = _Limit(8.0, 16.0)
-MOST_MAGNIFICATION = _Limit(0.03, 0.06)
+MOST_WAYS_APART_MM = _Limit(0.15, 0.35)
+MOST_SE_MM = _Limit(0.13, 0.18)
+MOST_TURN_DEG = _Limit(12.0, 25.0)
+MOST_MAGNIFICATION = _Limit(0.03, 0.045)
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -67,7 +67,7 @@ def judge(evidence: Evidence) -> Verdict:
         (abs(evidence.relative_turn_deg), MOST_TURN_DEG, "the bones are turned against each other by {:.0f} degrees"),
         (abs(evidence.magnification - 1.0), MOST_MAGNIFICATION, "the magnification differs by {:.1%}"),
     )
-    refused = [text.format(v) for v, limit, text in low if v < limit.refused]
+    refused = [text.format(v) for v, limit, text in low if not v >= limit.refused]
     refused += [text.format(v) for v, limit, text in high if not v <= limit.refused]
     if refused:
         return Verdict(NOT_MEASURABLE, refused[0])

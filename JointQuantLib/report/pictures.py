@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .loss_colors import loss_colors
+from JointQuantLib.loss_colors import loss_colors
 
 LOSS_STEPS = 192  # palette entries of the loss; the other 64 are the grey film around it
 BACKGROUND = 0.45  # brightness of the film around a map

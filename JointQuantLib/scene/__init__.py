@@ -11,6 +11,7 @@ that imports `slicer` and `vtk`, and it does so inside its functions: importing 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,15 +23,16 @@ if TYPE_CHECKING:
 __all__ = ["build_scene", "rendering_available", "slicer_available", "write_scene", "write_views"]
 
 
-def write_views(folder: Path) -> list[Path]:
+def write_views(folder: Path, after_each: Callable[[], None] = lambda: None) -> list[Path]:
     """Draw `view_*.png` into the result folder and return their paths; call `rendering_available` before.
 
     The pictures are every film with its joints, for every pair of visits the loss map before and after registration
-    over the film, and for every joint and pair the two maps side by side.
+    over the film, and for every joint and pair the two maps side by side. `after_each` is called after each picture;
+    what it raises ends the drawing.
     """
     from JointQuantLib.scene.views import write_views as write
 
-    return write(Path(folder))
+    return write(Path(folder), after_each)
 
 
 def write_scene(folder: Path) -> Path:

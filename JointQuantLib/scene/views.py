@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,8 @@ LEGEND_SIZE = (84, 260)
 OPACITY = 0.45
 
 
-def write_views(folder: Path) -> list[Path]:
-    """Draw all pictures into the result folder; their paths in the order drawn."""
+def write_views(folder: Path, after_each: Callable[[], None] = lambda: None) -> list[Path]:
+    """Draw all pictures into the result folder, `after_each` is called after each; their paths in the order drawn."""
     result = read_result(folder)
     application = headless_application()
     view = SliceView(application, "Red")  # first: a view takes no notice of older legends
@@ -31,6 +32,7 @@ def write_views(folder: Path) -> list[Path]:
     def write(name: str, picture: np.ndarray) -> None:
         Image.fromarray(picture).save(folder / name, optimize=False, compress_level=6)
         written.append(folder / name)
+        after_each()
 
     for visit in range(len(result.visits)):
         write(f"view_visit_{visit}.png", draw_visit(view, result, nodes, visit))

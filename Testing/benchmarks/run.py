@@ -31,7 +31,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--development", action="store_true", help="leave the films of the final evaluation alone")
     asked = parser.parse_args(arguments)
     RESULTS.mkdir(exist_ok=True)
-    _report("simulated_joints", "Simulated joints, error of the joint space change", simulated_joints.measure())
+    programs, calibration = simulated_joints.measure()
+    _report("simulated_joints", "Simulated joints, error of the joint space change", programs)
+    _report("standard_error", "Simulated joints, our error beside our standard error", calibration)
     if not (SHARED_DATA / "mcp-series").is_dir():
         print("Real films: skipped, ../shared/data/mcp-series is not there.")
         return
@@ -45,6 +47,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _report(name: str, title: str, rows: list[dict]) -> None:
+    rows = [{key: getattr(value, "item", lambda v=value: v)() for key, value in row.items()} for row in rows]
     with (RESULTS / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 from mcp_series import in_parallel
-from peers import PEERS
+from peers import PEERS, ours
 
-from JSNRegistrationLib.bones import crop_from_masks
-from JSNRegistrationLib.narrowing import space_change_px
+from JSNRegistrationLib.bones import JointCrop, crop_from_masks
+from JSNRegistrationLib.joint_measurement import pair_evidence
+from JSNRegistrationLib.narrowing import CONFIDENCE_Z, space_change_px
 from JSNRegistrationLib.radiograph import Radiograph
+from JSNRegistrationLib.registration import prepare, register
 from JSNRegistrationLib.simulation.joint import DIFFICULTIES, simulate_joint
 
 SPACINGS_MM = (0.1, 0.15)
@@ -31,6 +33,7 @@ class Answered:
     true_mm: float
     estimate_mm: float
     seconds: float
+    se_mm: float = np.nan
 
 
 def answers_of(task: tuple[int, str, float]) -> list[Answered]:
@@ -44,19 +47,21 @@ def answers_of(task: tuple[int, str, float]) -> list[Answered]:
     origin = np.add(first.origin_px, first.offset_px)
     true = joint.true_change(0, 1, tuple(origin), first.axis)
     found = []
-    for program, register in PEERS.items():
+    for program, answer in PEERS.items():
         began = time.process_time()
         try:
-            upper, lower = register(first, second)
+            upper, lower = answer(first, second)
             estimate = space_change_px(upper, lower, np.array(first.origin_px), np.array(first.axis)) * spacing
         except Exception:
             estimate = np.nan
-        found.append(Answered(program, difficulty, true, estimate, time.process_time() - began))
+        seconds = time.process_time() - began
+        se = _standard_error_mm(first, second) if answer is ours else np.nan
+        found.append(Answered(program, difficulty, true, estimate, seconds, se))
     return found
 
 
-def measure() -> list[dict]:
-    """The table of errors in mm, a row for each program, best first."""
+def measure() -> tuple[list[dict], list[dict]]:
+    """The table of errors in mm, a row for each program, best first; and how well our standard error foretells ours."""
     tasks = [
         (FIRST_SEED + number, difficulty, spacing)
         for difficulty in DIFFICULTIES
@@ -65,7 +70,11 @@ def measure() -> list[dict]:
     ]
     answers = [answer for found in in_parallel(answers_of, tasks) for answer in found]
     rows = [_row(program, [a for a in answers if a.program == program]) for program in PEERS]
-    return sorted(rows, key=lambda row: row["RMSE, mm"])
+    calibration = [
+        _calibration(difficulty, [a for a in answers if np.isfinite(a.se_mm) and a.difficulty == difficulty])
+        for difficulty in DIFFICULTIES
+    ]
+    return sorted(rows, key=lambda row: row["RMSE, mm"]), calibration
 
 
 def _row(program: str, answers: list[Answered]) -> dict:
@@ -89,6 +98,22 @@ def _row(program: str, answers: list[Answered]) -> dict:
         chosen = np.array([a.difficulty == difficulty for a in answers]) & gave
         row[f"RMSE {difficulty}, mm"] = round(float(np.sqrt(np.mean(error[chosen] ** 2))), 4)
     return row
+
+
+def _calibration(difficulty: str, answers: list[Answered]) -> dict:
+    errors = np.array([(a.estimate_mm - a.true_mm) / a.se_mm for a in answers])
+    return {
+        "difficulty": difficulty,
+        "N": len(errors),
+        "median standard error, mm": round(float(np.median([a.se_mm for a in answers])), 4),
+        "RMS of error / standard error": round(float(np.sqrt(np.mean(errors**2))), 2),
+        "95 % interval holds the truth, %": round(100 * float(np.mean(np.abs(errors) < CONFIDENCE_Z)), 1),
+    }
+
+
+def _standard_error_mm(first: JointCrop, second: JointCrop) -> float:
+    prepared = [prepare(crop, crop.nominal_spacing_mm) for crop in (first, second)]
+    return pair_evidence(register(*prepared), first, second).se_mm
 
 
 def _film(pixels: np.ndarray, spacing_mm: float) -> Radiograph:

@@ -1,19 +1,19 @@
-"""The colours of the loss, 0 to 1: the same as in the slice views, so that page and views can be compared."""
+"""The colours of the loss, 0 to 1: one scale for every map, in the report and in the slice views."""
 
 from __future__ import annotations
 
 import numpy as np
 
-STEPS = 16  # the slice views mix linearly between this many steps
+STEPS = 16  # colours are mixed linearly between so many steps
 
 
 def loss_colors(loss: np.ndarray) -> np.ndarray:
     """RGB colours 0 to 1, shape (n, 3), of n losses between 0 (alike) and 1 (nothing alike)."""
-    at, ramp = np.linspace(0.0, 1.0, STEPS + 1), loss_ramp(STEPS)
+    at, ramp = np.linspace(0.0, 1.0, STEPS + 1), loss_ramp()
     return np.stack([np.interp(loss, at, ramp[:, channel]) for channel in range(3)], axis=-1)
 
 
-def loss_ramp(steps: int) -> np.ndarray:
+def loss_ramp(steps: int = STEPS) -> np.ndarray:
     """(steps + 1, 3) RGB colours, 0 to 1, for a loss of 0 to 1: blue over purple and orange to yellow.
 
     Lightness rises evenly and neighbours are equally far apart in Oklab, so equal differences of loss look equal, with
