@@ -42,6 +42,7 @@ CHANGE_FIELDS = (
 QUALITY_COLUMNS = (
     "similarity_upper",
     "similarity_lower",
+    "texture",
     "loss_before",
     "loss_after",
     "forward_backward_px",
@@ -214,6 +215,7 @@ def _quality(pair: PairMeasurement, losses: tuple[float, float] | None) -> dict 
         "relative_rotation_deg": pair.evidence.relative_turn_deg,
         "magnification": pair.evidence.magnification,
         "cover": pair.evidence.cover,
+        "texture": pair.evidence.texture,
     }
 
 

@@ -20,6 +20,7 @@ from JSNRegistrationLib.narrowing import (
 )
 from JSNRegistrationLib.registration import JointRegistration, PreparedCrop, expected_scale, prepare, register
 from JSNRegistrationLib.starting_motion import frames_matched
+from JSNRegistrationLib.texture import texture_likeness
 from JSNRegistrationLib.verdict import DOUBTFUL, MEASURED, NOT_MEASURABLE, Evidence, Verdict, judge
 from JSNRegistrationLib.visits import PairEstimate, agreed_motions
 
@@ -146,6 +147,10 @@ def pair_evidence(
     origin, axis = np.asarray(first.origin_px), np.asarray(first.axis)
     apart = space_change_px(*found.forward, origin, axis) - space_change_px(*found.backward, origin, axis)
     scale = np.sqrt(scale_of(found.upper.matrix) * scale_of(found.lower.matrix))
+    textures = [
+        texture_likeness(first, second, region, bone.matrix)
+        for region, bone in ((first.upper, found.upper), (first.lower, found.lower))
+    ]
     worse = min((first, second), key=lambda crop: crop.confidence)
     return Evidence(
         similarity=min(found.upper.similarity, found.lower.similarity),
@@ -156,6 +161,7 @@ def pair_evidence(
         magnification=float(scale / found.expected_scale),
         found=worse.confidence,
         found_reason=worse.reason,
+        texture=None if np.isnan(textures).all() else float(np.nanmin(textures)),
     )
 
 

@@ -54,8 +54,8 @@ class BoneRegion:
 
     ``points`` (n, 2) positions; ``values`` (n) grey values; ``effect`` (n, 4) of a small shift x, y, turn and log scale
     on them; ``shading`` (n, 15) polynomials over the bone; ``look`` (n, 20) all that exposure and processing may do to
-    them: the shading, the Laplacian, gains, and the square of the grey value; ``weight`` (n) by the distance from the joint;
-    ``contrast`` (n) of the neighbourhood, the unit of the residuals.
+    them: the shading, the Laplacian, gains, and the square of the grey value; ``weight`` (n) by the distance from the
+    joint; ``contrast`` (n) of the neighbourhood, the unit of the residuals.
     """
 
     points: np.ndarray

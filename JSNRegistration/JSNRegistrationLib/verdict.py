@@ -22,7 +22,8 @@ class Evidence:
     ``similarity`` the smaller correlation of the two bones after registration, ``cover`` the smaller share of a bone
     that the second film shows, ``ways_apart_mm`` the difference between the forward and the backward change, ``se_mm``
     the standard error, ``relative_turn_deg`` the turn of one bone against the other, ``magnification`` the shared scale
-    beyond the known spacings (1 = none), ``found`` the smaller confidence with which the joint was found, and
+    beyond the known spacings (1 = none), ``texture`` the smaller correlation of the trabeculae inside the bones (None
+    where too little of them shows), ``found`` the smaller confidence with which the joint was found, and
     ``found_reason`` what was wrong there. Millimetres are nominal where the spacing is unknown.
     """
 
@@ -34,6 +35,7 @@ class Evidence:
     magnification: float
     found: float
     found_reason: str | None
+    texture: float | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class _Limit:
 LEAST_SIMILARITY = _Limit(0.70, 0.58)
 LEAST_COVER = _Limit(0.80, 0.60)
 LEAST_FOUND = _Limit(0.5, 0.15)
+LEAST_TEXTURE = _Limit(0.45, 0.15)
 MOST_WAYS_APART_MM = _Limit(0.15, 0.35)
 MOST_SE_MM = _Limit(0.13, 0.18)
 MOST_TURN_DEG = _Limit(12.0, 25.0)
@@ -61,6 +64,8 @@ def judge(evidence: Evidence) -> Verdict:
         (evidence.cover, LEAST_COVER, "only {:.0%} of a bone is shown by both films"),
         (evidence.found, LEAST_FOUND, evidence.found_reason or "the joint was not found with confidence ({:.2f})"),
     )
+    if evidence.texture is not None:
+        low += ((evidence.texture, LEAST_TEXTURE, "the texture inside a bone is not the same in both films ({:.2f})"),)
     high = (
         (evidence.ways_apart_mm, MOST_WAYS_APART_MM, "forward and backward registration differ by {:.2f} mm"),
         (evidence.se_mm, MOST_SE_MM, "the standard error is large ({:.2f} mm)"),
