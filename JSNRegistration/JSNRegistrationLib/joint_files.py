@@ -60,7 +60,7 @@ class _Found:
     def __call__(self, visit: int, name: str) -> Joint | None:
         if visit not in self._joints:
             if self._find is None:
-                from JSNRegistrationLib.joint_finder import find_joints
+                from JSNRegistrationLib.joint_finding.joint_finder import find_joints
 
                 self._find = find_joints
             self._joints[visit] = {j.name: j for j in self._find(self._films[visit])}

@@ -69,17 +69,3 @@ def _as_json(joint: Joint) -> dict:
         if outline is not None:
             entry[bone] = np.asarray(outline, float).tolist()
     return entry
-
-
-def read_joints(path: Path, films: Sequence[Radiograph]) -> list[list[Joint]]:
-    """The joints of joints.json or of Slicer markups JSON, one list for each film; see `joint_files.read_joints`."""
-    from JSNRegistrationLib.joint_files import read_joints as read  # it needs Joint, defined here
-
-    return read(path, films)
-
-
-def find_joints(film: Radiograph) -> list[Joint]:
-    """The joints on a whole-hand film; see `joint_finder.find_joints`."""
-    from JSNRegistrationLib.joint_finder import find_joints as find
-
-    return find(film)

@@ -9,10 +9,12 @@ from scipy import ndimage
 
 from JointQuantLib.errors import BadInput
 from JSNRegistrationLib.bones import JointCrop, crop_from_masks, cut_joint
+from JSNRegistrationLib.film_reading.mask_file import read_mask
 from JSNRegistrationLib.hand_request import HandRequest
+from JSNRegistrationLib.joint_files import read_joints
+from JSNRegistrationLib.joint_finding.joint_finder import find_joints
 from JSNRegistrationLib.joint_measurement import SeenJoint
-from JSNRegistrationLib.joints import CROP_JOINT, JOINT_NAMES, Joint, find_joints, read_joints
-from JSNRegistrationLib.mask_file import read_mask
+from JSNRegistrationLib.joints import CROP_JOINT, JOINT_NAMES, Joint
 from JSNRegistrationLib.radiograph import Radiograph
 
 NOT_FOUND = "the joint was not found"

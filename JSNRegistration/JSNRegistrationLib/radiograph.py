@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from JointQuantLib.errors import BadInput
-from JSNRegistrationLib.dicom_film import read_dicom
-from JSNRegistrationLib.file_kind import READABLE, kind_of_file
-from JSNRegistrationLib.picture_film import read_picture
-from JSNRegistrationLib.pixel_spacing import choose_spacing
+from JSNRegistrationLib.film_reading.dicom_film import read_dicom
+from JSNRegistrationLib.film_reading.file_kind import READABLE, kind_of_file
+from JSNRegistrationLib.film_reading.picture_film import read_picture
+from JSNRegistrationLib.film_reading.pixel_spacing import choose_spacing
 
 LARGEST_FILE = 1 << 30
 
@@ -28,7 +28,7 @@ class Radiograph:
         padding as dark as the darkest real pixel.
     :param spacing_mm: distance between pixel centres, the same along rows and columns, in the plane that
         ``spacing_source`` says; None where unknown: then nothing may be given in mm.
-    :param spacing_source: see :mod:`JSNRegistrationLib.pixel_spacing`.
+    :param spacing_source: see :mod:`JSNRegistrationLib.film_reading.pixel_spacing`.
     :param path: the file as it was named by the caller.
     :param sha256: of the file, in hexadecimal.
     :param date: day of the exposure, None where unknown.
@@ -95,7 +95,7 @@ def check_same_hand(films: Sequence[Radiograph]) -> list[str]:
             )
     found = [f"{film.path.name}: {warning}." for film in films for warning in film.warnings]
     found += [
-        f"{first.path} and {second.path} are the same file."
+        f"{first.path.name} and {second.path.name} are the same film."
         for first, second in combinations(films, 2)
         if first.sha256 == second.sha256
     ]

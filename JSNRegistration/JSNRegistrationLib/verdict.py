@@ -67,8 +67,8 @@ def judge(evidence: Evidence) -> Verdict:
     if evidence.texture is not None:
         low += ((evidence.texture, LEAST_TEXTURE, "the texture inside a bone is not the same in both films ({:.2f})"),)
     high = (
-        (evidence.ways_apart_mm, MOST_WAYS_APART_MM, "forward and backward registration differ by {:.2f} mm"),
-        (evidence.se_mm, MOST_SE_MM, "the standard error is large ({:.2f} mm)"),
+        (evidence.ways_apart_mm, MOST_WAYS_APART_MM, "forward and backward registration do not agree"),
+        (evidence.se_mm, MOST_SE_MM, "the standard error is large"),
         (abs(evidence.relative_turn_deg), MOST_TURN_DEG, "the bones are turned against each other by {:.0f} degrees"),
         (abs(evidence.magnification - 1.0), MOST_MAGNIFICATION, "the magnification differs by {:.1%}"),
     )

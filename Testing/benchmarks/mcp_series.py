@@ -13,7 +13,7 @@ import numpy as np
 
 from JointQuantLib.errors import BadInput
 from JSNRegistrationLib.bones import JointCrop, crop_from_masks
-from JSNRegistrationLib.mask_file import read_mask
+from JSNRegistrationLib.film_reading.mask_file import read_mask
 from JSNRegistrationLib.radiograph import Radiograph, read_radiograph
 
 ASSUMED_SPACING_MM = 0.1  # of these films, by the width of the bones; they say nothing themselves

@@ -101,7 +101,7 @@ def test_a_film_against_itself_gives_zero_for_every_joint(films, tmp_path):
         assert pair["verdict"] == "measured", joint["name"]
         assert f"{abs(pair['change_mm']):.3f}" == f"{abs(pair['tilt_deg']):.3f}" == "0.000", joint["name"]
         assert np.abs(pair["profile_mm"]).max() < 5e-4, joint["name"]
-    assert any("same file" in warning for warning in result["warnings"])
+    assert any("same film" in warning for warning in result["warnings"])
 
 
 def test_a_joint_that_one_film_does_not_show_is_still_measured_between_the_others(films, tmp_path):

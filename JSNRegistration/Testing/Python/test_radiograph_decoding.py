@@ -13,7 +13,7 @@ from pydicom import dcmread, uid
 from pydicom.encaps import encapsulate, generate_frames
 
 from JointQuantLib.errors import BadInput
-from JSNRegistrationLib.dicom_pixels import DECODERS
+from JSNRegistrationLib.film_reading.dicom_pixels import DECODERS
 from JSNRegistrationLib.radiograph import read_radiograph
 
 LOSSLESS = (

@@ -122,7 +122,7 @@ def test_dates_out_of_order_are_a_warning_that_names_both(film):
 def test_one_file_given_twice_is_a_warning(film):
     visit = film()
     (warning,) = check_same_hand([visit, visit])
-    assert warning.endswith("are the same file.")
+    assert warning.endswith("are the same film.")
 
 
 def test_spacings_of_different_kinds_are_a_warning(film):

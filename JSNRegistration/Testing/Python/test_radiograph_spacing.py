@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from JointQuantLib.errors import BadInput
-from JSNRegistrationLib.pixel_spacing import SpacingTags, choose_spacing
+from JSNRegistrationLib.film_reading.pixel_spacing import SpacingTags, choose_spacing
 from JSNRegistrationLib.radiograph import read_radiograph
 
 maybe_spacing = st.none() | st.floats(0.02, 1.0).map(lambda mm: (mm, mm))

@@ -9,9 +9,9 @@ from pydicom import Dataset, uid
 from pydicom.encaps import generate_frames
 from pydicom.pixels import get_decoder
 
-from JSNRegistrationLib.encoded_frame import frame_header
-from JSNRegistrationLib.jpeg12 import decode_jpeg_12bit
-from JSNRegistrationLib.stored_film import DisplayRange, fill_padding, robust_range
+from JSNRegistrationLib.film_reading.encoded_frame import frame_header
+from JSNRegistrationLib.film_reading.jpeg12 import decode_jpeg_12bit
+from JSNRegistrationLib.film_reading.stored_film import DisplayRange, fill_padding, robust_range
 
 # One decoder for each syntax, whatever else is installed: JPEG decoders differ in the last grey level, and a number
 # must not change with the machine. GDCM is BSD licensed, its wheel python-gdcm Apache-2.0; Pillow is MIT-CMU.

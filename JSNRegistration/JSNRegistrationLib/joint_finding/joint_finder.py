@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from JSNRegistrationLib.finger_chain import FINE, JOINTS_OF_FINGER, Finger, find_gaps, name_fingers
-from JSNRegistrationLib.finger_midlines import (
+from JSNRegistrationLib.joint_finding.finger_chain import FINE, JOINTS_OF_FINGER, Finger, find_gaps, name_fingers
+from JSNRegistrationLib.joint_finding.finger_midlines import (
     PALM_RADIUS,
     CoarseHand,
     cut_strip,
@@ -21,7 +21,7 @@ from JSNRegistrationLib.finger_midlines import (
     shrink,
     wrist_directions,
 )
-from JSNRegistrationLib.joint_centring import centre_joint
+from JSNRegistrationLib.joint_finding.joint_centring import centre_joint
 from JSNRegistrationLib.joints import Joint
 from JSNRegistrationLib.radiograph import Radiograph
 

@@ -8,7 +8,7 @@ from datetime import date
 import numpy as np
 
 from JointQuantLib.errors import BadInput
-from JSNRegistrationLib.pixel_spacing import SpacingTags
+from JSNRegistrationLib.film_reading.pixel_spacing import SpacingTags
 
 SMALLEST_SIDE_PX = 64
 MOST_PIXELS = 100_000_000

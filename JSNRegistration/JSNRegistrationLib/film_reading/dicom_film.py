@@ -12,9 +12,9 @@ import pydicom
 from pydicom import Dataset, uid
 
 from JointQuantLib.errors import BadInput
-from JSNRegistrationLib.dicom_pixels import DECODERS, grey_values, stored_values
-from JSNRegistrationLib.pixel_spacing import Pair, SpacingTags
-from JSNRegistrationLib.stored_film import StoredFilm, refuse_unfit_size
+from JSNRegistrationLib.film_reading.dicom_pixels import DECODERS, grey_values, stored_values
+from JSNRegistrationLib.film_reading.pixel_spacing import Pair, SpacingTags
+from JSNRegistrationLib.film_reading.stored_film import StoredFilm, refuse_unfit_size
 
 SECONDARY_CAPTURES = (
     "1.2.840.10008.5.1.4.1.1.7",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from JSNRegistrationLib.finger_chain import line_response
+from JSNRegistrationLib.joint_finding.finger_chain import line_response
 
 _ARM = 48  # fine pixels (about 7 mm) of midline on either side that give the axis
 _REACH = 40  # half length of the piece looked at

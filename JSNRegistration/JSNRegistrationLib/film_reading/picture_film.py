@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from JointQuantLib.errors import BadInput
-from JSNRegistrationLib.stored_film import StoredFilm, fill_padding, refuse_unfit_size, robust_range
+from JSNRegistrationLib.film_reading.stored_film import StoredFilm, fill_padding, refuse_unfit_size, robust_range
 
 FORMATS = ("PNG", "TIFF", "BMP", "JPEG")
 

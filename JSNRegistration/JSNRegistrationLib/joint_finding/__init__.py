@@ -1,0 +1,1 @@
+"""The classical finder of the finger joints on a whole-hand film."""
