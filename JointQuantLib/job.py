@@ -33,8 +33,6 @@ REPORTED_PACKAGES = (
     "pillow",
     "pydicom",
     "python-gdcm",
-    "pylibjpeg-openjpeg",
-    "pyjpegls",
     "SimpleITK",
     "matplotlib",
     "slicer-core",

@@ -105,8 +105,10 @@ def _registered(first: PreparedCrop, second: PreparedCrop) -> JointRegistration 
     """The registration of two crops, or the sentence that says why there is none."""
     try:
         return register(first, second)
-    except (ValueError, np.linalg.LinAlgError) as error:
+    except ValueError as error:
         return f"the bones could not be registered ({error})"
+    except np.linalg.LinAlgError:
+        return "the bones could not be registered (too little of them is seen in both films)"
 
 
 def _in_films(found: JointRegistration, first: JointCrop, second: JointCrop) -> PairEstimate:
