@@ -41,8 +41,8 @@ class PairMeasurement:
     """One joint between two visits; motions are 2 x 3 and, like the frame, in film pixels.
 
     ``change``, from motions that agree over all visits, is None where the joint cannot be measured; ``pairwise`` is the
-    change by this pair of films alone. ``frames_matched`` lays the joint frames on each other: the pictures before
-    registration.
+    change by this pair of films alone, None where that pair alone cannot be measured. ``frames_matched`` lays the joint
+    frames on each other: the pictures before registration.
     """
 
     from_visit: int
@@ -105,10 +105,10 @@ def _registered(first: PreparedCrop, second: PreparedCrop) -> JointRegistration 
     """The registration of two crops, or the sentence that says why there is none."""
     try:
         return register(first, second)
+    except np.linalg.LinAlgError:  # before ValueError, of which it is a kind
+        return "the bones could not be registered (too little of them is seen in both films)"
     except ValueError as error:
         return f"the bones could not be registered ({error})"
-    except np.linalg.LinAlgError:
-        return "the bones could not be registered (too little of them is seen in both films)"
 
 
 def _in_films(found: JointRegistration, first: JointCrop, second: JointCrop) -> PairEstimate:
@@ -185,7 +185,8 @@ def _pair(a, b, name, side, prepared, seen, frames, found, agreed) -> PairMeasur
     upper, lower, covariance = agreed if agreed is not None else (estimate.upper, estimate.lower, estimate.covariance)
     change = joint_space_change(upper, lower, frame, standard_error_px(covariance, frame.axis, spacing), side, breadth)
     evidence = pair_evidence(found, first, second, covariance)
-    verdict = _verdict(judge(evidence), agreed is not None, own, change)
+    alone = judge(evidence)
+    verdict = _verdict(alone, agreed is not None, own, change)
     return PairMeasurement(
         a,
         b,
@@ -195,7 +196,7 @@ def _pair(a, b, name, side, prepared, seen, frames, found, agreed) -> PairMeasur
         upper=upper,
         lower=lower,
         change=None if verdict.status == NOT_MEASURABLE else change,
-        pairwise=own,
+        pairwise=None if alone.status == NOT_MEASURABLE else own,
         pairwise_upper=estimate.upper,
         pairwise_lower=estimate.lower,
         evidence=evidence,

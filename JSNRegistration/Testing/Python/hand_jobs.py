@@ -27,7 +27,7 @@ LARGEST_ERROR_MM = 0.05  # of any change of a joint space on these films
 
 UNIT = re.compile(r"_(mm|px|deg)$")
 HAS_NO_UNIT = {"name", "side", "verdict", "reason", "profile_order", "from_visit", "to_visit", "from_date", "to_date"}
-HAS_NO_UNIT |= {"axis_x", "axis_y", "similarity_upper", "similarity_lower", "loss_before", "loss_after"}
+HAS_NO_UNIT |= {"axis_x", "axis_y", "similarity_upper", "similarity_lower", "texture", "loss_before", "loss_after"}
 HAS_NO_UNIT |= {"magnification", "years"}  # years: the title is the unit
 
 
