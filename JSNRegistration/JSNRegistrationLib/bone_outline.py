@@ -185,7 +185,8 @@ def _outline(picture, known, line, n: int, width: float, sign: int) -> tuple[np.
     cost[0, farthest[0]] = cost[-1, farthest[-1]] = 0.0
     radius = _path(cost, LARGEST_STEP, BEND_WEIGHT)
     mean_cost = float(np.mean(cost[k, radius]))
-    edge = float(np.mean(fall[k, radius][allowed[k, np.minimum(radius + 1, len(radii) - 1)]]))
+    fallen = fall[k, radius][allowed[k, np.minimum(radius + 1, len(radii) - 1)]]
+    edge = float(np.mean(fallen)) if fallen.size else 0.0  # no edge anywhere: noise, or a blank piece of film
     points = np.stack([centre[0] + radius * np.cos(angles), centre[1] + radius * np.sin(angles)], 1)
     return points, edge, mean_cost
 
