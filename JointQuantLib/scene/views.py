@@ -10,7 +10,7 @@ from PIL import Image
 
 from JointQuantLib.scene.build import KINDS, HandNodes, PairNodes, build_scene, change_text, show_only
 from JointQuantLib.scene.headless import headless_application
-from JointQuantLib.scene.result import HandResult, is_measured, outlines_of, pair_of, read_result
+from JointQuantLib.scene.result import HandResult, outlines_of, pair_of, read_result
 from JointQuantLib.scene.view import SliceView
 
 FILM_HEIGHT = 900  # of a whole film, in pixels of the picture
@@ -40,7 +40,8 @@ def write_views(folder: Path, after_each: Callable[[], None] = lambda: None) -> 
         for kind in drawn.loss:
             write(f"view_{pair[0]}_{pair[1]}_{kind}.png", draw_pair(view, result, nodes, pair, kind))
         for joint in result.joints:
-            if drawn.loss and is_measured(pair_of(joint, *pair)) and (joint["name"], pair[0]) in nodes.joints:
+            entry = pair_of(joint, *pair)  # one that is not measurable is drawn too: its maps show why
+            if drawn.loss and entry and entry["origin_px"] and (joint["name"], pair[0]) in nodes.joints:
                 write(f"view_{joint['name']}_{pair[0]}_{pair[1]}.png", draw_joint(view, result, nodes, pair, joint))
     return written
 
