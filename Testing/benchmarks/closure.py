@@ -90,7 +90,7 @@ def _row(part: str, joints: int, loops: int, which: str, chosen: list[Loop]) -> 
     return {
         "films": f"real, {part}",
         "joints": joints,
-        "loops": which,
+        "pairs": which,
         "N": len(closure),
         "refused, %": round(100 * (1 - len(closure) / loops), 1),
         "robust SD, px": round(1.4826 * np.median(np.abs(closure)), 3),

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import closure
+import other_joints
 import sensitivity
 import simulated_joints
 
@@ -40,10 +41,13 @@ def main(arguments: list[str]) -> None:
     for part in ("development",) if asked.development else ("development", "evaluation"):
         loops = closure.measure(SHARED_DATA, part)
         slopes = sensitivity.measure(SHARED_DATA, part)
+        others = other_joints.measure(SHARED_DATA, part)
         _report(f"closure_{part}", f"Closure A to B to C to A on real films, {part}", loops)
         _report(f"sensitivity_{part}", f"One bone of a real film moved by a known amount, {part}", slopes)
+        _report(f"other_joints_{part}", f"Verdicts on films of one joint and of two different ones, {part}", others)
         if part == "evaluation":
-            _log([{"test": "closure"} | row for row in loops] + [{"test": "sensitivity"} | row for row in slopes])
+            tests = {"closure": loops, "sensitivity": slopes, "other joints": others}
+            _log([{"test": test} | row for test, rows in tests.items() for row in rows])
 
 
 def _report(name: str, title: str, rows: list[dict]) -> None:
@@ -68,9 +72,9 @@ def _log(rows: list[dict]) -> None:
         if new:
             writer.writerow(["date", "test", "films", "which", "figure", "value"])
         for row in rows:
-            which = row.get("loops", "all")
+            which = row.get("pairs", "all")
             for figure, value in row.items():
-                if figure not in ("test", "films", "loops"):
+                if figure not in ("test", "films", "pairs"):
                     writer.writerow([today, row["test"], row["films"], which, figure, value])
 
 
