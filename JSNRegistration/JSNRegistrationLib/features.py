@@ -23,6 +23,11 @@ class FeatureLevel:
     gradient: tuple[np.ndarray, np.ndarray]
     blur_px: float
 
+    @property
+    def stride(self) -> int:
+        """Every so many pixels hold all that the blur leaves."""
+        return max(1, round(self.blur_px / 1.2))
+
     def at(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """The picture at pixel coordinates, by cubic spline."""
         return ndimage.map_coordinates(self.spline, [y, x], order=3, mode="mirror", prefilter=False)

@@ -17,7 +17,7 @@ from JSNRegistrationLib.bones import JointCrop
 from JSNRegistrationLib.motion import apply
 from JSNRegistrationLib.refinement import compared_regions
 
-WINDOW_MM = 0.6  # sigma of the Gaussian window: about 1.2 mm across at half weight
+WINDOW_MM = 0.6  # sigma of the Gaussian window: 1.4 mm across at half weight
 FINEST_MM = 0.12  # films are blurred by this before they are compared
 FAINTEST_CONTRAST = 0.05  # of the bone's own contrast: below it there is nothing to compare
 

@@ -16,7 +16,7 @@ PROFILE_REACH = 0.3  # of the typical width of the joint: the outer points of th
 PROFILE_POINTS = 5
 
 # The sandwich covariance sees noise, not all that a turned finger or a new exposure does to a picture. On 144 simulated
-# joints the error was 3.3 times its standard error (easy 2.8, medium 3.9, hard 3.2) (README, "How sure a number
+# joints the error was 3.3 times its standard error (easy 2.8, medium 3.9, hard 3.2; README, "How sure a number
 # is"); the floor is for pictures without any noise.
 SE_FACTOR = 3.3
 SE_FLOOR_MM = 0.003

@@ -104,17 +104,16 @@ def refine(
     for level in chosen:
         bones = [_region(crop, region, levels[level]) for region in regions]
         settled = SETTLED_PX * (1 if level == len(levels) - 1 else 10)
-        run = _Descent(crop.origin_px, bones, other_levels[level], other_regions, log_scale)
+        run = _Descent(crop.origin_px, bones, levels[level], other_levels[level], other_regions, log_scale)
         motions = run.descend(motions, ITERATIONS[level], settled)
     return run.result(motions)
 
 
 def _region(crop: JointCrop, region: np.ndarray, level: FeatureLevel) -> BoneRegion:
-    stride = max(1, round(level.blur_px / 1.2))
     rows, columns = np.nonzero(region)
-    kept = (rows % stride == 0) & (columns % stride == 0)
+    kept = (rows % level.stride == 0) & (columns % level.stride == 0)
     rows, columns = rows[kept], columns[kept]
-    if len(rows) < LEAST_PIXELS / stride:
+    if len(rows) < LEAST_PIXELS / level.stride:
         raise ValueError("too little of the bone lies in the picture")
     x, y = columns - crop.origin_px[0], rows - crop.origin_px[1]
     reach = POLYNOMIAL_REACH_MM / crop.nominal_spacing_mm
@@ -146,19 +145,20 @@ def _polynomials(u: np.ndarray, v: np.ndarray) -> np.ndarray:
 class _Descent:
     """Gauss-Newton on one level: both bones against the other film."""
 
-    def __init__(self, origin, bones: list[BoneRegion], other: FeatureLevel, other_regions, log_scale):
+    def __init__(
+        self, origin, bones: list[BoneRegion], own: FeatureLevel, other: FeatureLevel, other_regions, log_scale
+    ):
         self.origin = np.asarray(origin, float)
         self.bones = bones
         self.other = other
         self.other_regions = other_regions
         self.expected_log_scale, self.log_scale_sd = log_scale
-        stride = max(1, round(other.blur_px / 1.2))
-        self.sharing = max(2.0 * np.pi * (other.blur_px / stride) ** 2, 1.0)  # pixels that share the blur's noise
+        self.farthest = 3.0 * own.blur_px  # of one step
+        self.sharing = max(2.0 * np.pi * (own.blur_px / own.stride) ** 2, 1.0)  # pixels that share the blur's noise
         self.trust = [np.ones(len(bone.values)) for bone in bones]
 
     def descend(self, motions: tuple[np.ndarray, np.ndarray], iterations: int, settled: float):
         """The motions after Gauss-Newton steps, until a step is shorter than `settled` pixels."""
-        farthest = 3.0 * self.other.blur_px
         for _ in range(iterations):
             normal, slope = self._prior(motions)
             for bone, motion in enumerate(motions):
@@ -168,8 +168,8 @@ class _Descent:
                 slope[UNKNOWNS[bone]] += own_slope
             step = -np.linalg.solve(normal, slope)
             length = max(np.hypot(*step[0:2]), np.hypot(*step[3:5]))
-            if length > farthest:
-                step *= farthest / length
+            if length > self.farthest:
+                step *= self.farthest / length
             motions = tuple(
                 compose(motion, motion_about(self.origin, part[2], np.exp(step[LOG_SCALE]), part[:2]))
                 for motion, part in zip(motions, (step[0:3], step[3:6]), strict=True)

@@ -58,7 +58,7 @@ MOST_MAGNIFICATION = _Limit(0.03, 0.045)
 
 
 def judge(evidence: Evidence) -> Verdict:
-    """The worst of all limits decides; its reason is the one that is given."""
+    """The verdict of the worst limit that is passed; the first reason where refused, all of them where doubtful."""
     low = (
         (evidence.similarity, LEAST_SIMILARITY, "the two films of a bone do not match well (similarity {:.2f})"),
         (evidence.cover, LEAST_COVER, "only {:.0%} of a bone is shown by both films"),

@@ -12,6 +12,7 @@ from JSNRegistrationLib.motion import (
     angle_of,
     apply,
     compose,
+    halfway,
     inverse,
     motion_about,
     scale_of,
@@ -70,7 +71,7 @@ def agreed_motions(
     for i, a in enumerate(visits):
         for b in visits[i + 1 :]:
             upper, lower = _between(at, a, b)
-            there = 0.5 * (apply(at[a][0], origin) + apply(at[a][1], origin))
+            there = apply(halfway(*at[a]), origin)  # as narrowing.carried
             reference = PairEstimate(upper, lower, np.eye(PARAMETERS), there)
             slope = _slope(lambda x, a=a, b=b, ref=reference: _excess(ref, *_between(placed(x), a, b)), solution.x)
             result[a, b] = (upper, lower, slope @ spread @ slope.T)
