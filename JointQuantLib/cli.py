@@ -8,14 +8,13 @@ from __future__ import annotations
 import argparse
 import logging
 import math
-import re
 import sys
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import NoReturn
 
-from JointQuantLib import __version__
+from JointQuantLib import __version__, devices
 from JointQuantLib.errors import BadInput, Cancelled
 from JointQuantLib.job import RESULT_FILE, Progress, ResultFolder, replaced, versions
 
@@ -104,22 +103,53 @@ def _simulate_hand(asked: argparse.Namespace, progress: Progress) -> None:
             progress.step(i / asked.count, f"Simulating hand {i + 1} of {asked.count}")
             place.mkdir(exist_ok=True)
             write_simulated_hand(place, asked.seed + i, asked.visits)
-        folder.write_json(
-            RESULT_FILE,
-            {
-                "schema": "jointquant-simulation/1",
-                "job": "simulate hand",
-                "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                "inputs": [],
-                "parameters": {"count": asked.count, "visits": asked.visits},
-                "versions": versions(),
-                "device": "cpu",
-                "seed": asked.seed,
-                "warnings": [],
-            },
-        )
+        parameters = {"count": asked.count, "visits": asked.visits}
+        _write_record(folder, "simulation", "simulate hand", parameters, "cpu", asked.seed)
         progress.step(1.0, "Finishing")
     progress.finish(f"Done: {folder.out}")
+
+
+def _train_hand_joints(asked: argparse.Namespace, progress: Progress) -> None:
+    device = _training_device(asked.device)
+    if asked.data is not None:
+        if not asked.data.is_dir():
+            raise BadInput(f"--data {asked.data} is no folder: give one that holds films.")
+        _keep_out_of(asked.out.resolve(), [asked.data])
+    with ResultFolder(asked.out, asked.overwrite) as folder:
+        from JSNRegistrationLib.training.joint_training_request import TrainingRequest
+        from JSNRegistrationLib.training.train_joints import train
+
+        request = TrainingRequest(asked.seed, asked.films, asked.minutes, asked.data, device)
+        train(request, folder.path, progress)
+        _write_record(folder, "training", "train hand-joints", request.parameters(), device, asked.seed)
+    progress.finish(f"Done: {folder.out}")
+
+
+def _write_record(folder: ResultFolder, kind: str, job: str, parameters: dict, device: str, seed: int) -> None:
+    """The result.json of a job whose result is other files: what was asked, and by what it was done."""
+    folder.write_json(
+        RESULT_FILE,
+        {
+            "schema": f"jointquant-{kind}/1",
+            "job": job,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "inputs": [],
+            "parameters": parameters,
+            "versions": versions(),
+            "device": device,
+            "seed": seed,
+            "warnings": [],
+        },
+    )
+
+
+def _training_device(asked: str) -> str:
+    if not devices.torch_available():
+        raise BadInput(
+            "training needs PyTorch, which this Python does not have: run it in the development environment (make test "
+            "makes it), or install PyTorch by Slicer's PyTorch extension."
+        )
+    return devices.choose(asked)
 
 
 def _scene(asked: argparse.Namespace, progress: Progress) -> None:
@@ -171,6 +201,14 @@ def _parser() -> argparse.ArgumentParser:
     simulated_hand.add_argument("--visits", type=_positive_number, default=2, metavar="N", help="films of each hand")
     simulated_hand.set_defaults(run=_simulate_hand)
 
+    train = jobs.add_parser("train", help="train a model anew")
+    models = train.add_subparsers(dest="model", required=True, metavar="MODEL", parser_class=_Parser)
+    hand_joints = models.add_parser("hand-joints", parents=[common, out], help="finds the joints; needs PyTorch")
+    hand_joints.add_argument("--films", type=_positive_number, metavar="N", help="learn from N simulated films")
+    hand_joints.add_argument("--minutes", type=_minutes, metavar="M", help="stop after M minutes")
+    hand_joints.add_argument("--data", type=Path, metavar="DIR", help="a folder that keeps simulated images, so that they are made once")
+    hand_joints.set_defaults(run=_train_hand_joints)
+
     scene = jobs.add_parser("scene", parents=[common], help="write DIR/scene.mrb, to be opened in 3D Slicer")
     scene.add_argument("folder", type=Path, metavar="DIR", help="a result folder")
     scene.set_defaults(run=_scene)
@@ -183,12 +221,12 @@ def _add_hand_arguments(hand: argparse.ArgumentParser) -> None:
     hand.add_argument("--dates", nargs="+", type=_date, metavar="YYYY-MM-DD", help="of the visits, one for each film")
     hand.add_argument("--joints", type=Path, metavar="FILE", help="joint positions: joints.json or Slicer markups JSON")
     hand.add_argument("--only", nargs="+", type=_joint_name, metavar="NAME", help="measure these joints only")
+    hand.add_argument("--side", type=_side, metavar="left|right", help="of the hand; where films show both, which one")
     hand.add_argument("--from", dest="reuse", type=Path, metavar="DIR", help="reuse what an earlier result has already")
     crop = hand.add_argument_group("films that each show one joint")
     crop.add_argument("--joint-crop", action="store_true", help="each film is one joint")
     crop.add_argument("--upper-mask", nargs="+", type=Path, metavar="MASK", help="the distal bone, one for each film")
     crop.add_argument("--lower-mask", nargs="+", type=Path, metavar="MASK", help="the proximal bone, one for each film")
-    crop.add_argument("--side", type=_side, metavar="left|right")
     crop.add_argument("--name", type=_crop_name, metavar="NAME", help="of the joint, as MCP2 (default: JOINT)")
 
 
@@ -208,7 +246,7 @@ def _check_hand(asked: argparse.Namespace) -> None:
     for option, masks in (("--upper-mask", asked.upper_mask), ("--lower-mask", asked.lower_mask)):
         if masks and len(masks) != films:
             raise BadInput(f"{option}: {len(masks)} given for {films} films, give one a film.")
-    for option in ("upper_mask", "lower_mask", "side", "name"):
+    for option in ("upper_mask", "lower_mask", "name"):
         if getattr(asked, option) and not asked.joint_crop:
             raise BadInput(f"--{option.replace('_', '-')} is for films of one joint: add --joint-crop or leave it out.")
     for option, given in (("joints", asked.joints), ("only", asked.only), ("from", asked.reuse)):
@@ -217,12 +255,16 @@ def _check_hand(asked: argparse.Namespace) -> None:
 
 
 def _keep_inputs_out_of(folder: Path, asked: argparse.Namespace) -> None:
+    joints = [asked.joints] if asked.joints else []
+    _keep_out_of(folder, [*asked.films, *(asked.upper_mask or ()), *(asked.lower_mask or ()), *joints])
+
+
+def _keep_out_of(folder: Path, inputs: Sequence[Path]) -> None:
     """An input in the folder that will be replaced would be lost with the old result."""
     if not folder.exists():
         return
-    joints = [asked.joints] if asked.joints else []
-    for path in [*asked.films, *(asked.upper_mask or ()), *(asked.lower_mask or ()), *joints]:
-        if folder in path.resolve().parents:
+    for path in inputs:
+        if folder in (path.resolve(), *path.resolve().parents):
             raise BadInput(f"{path} lies in the folder that would be replaced: choose another --out.")
 
 
@@ -231,18 +273,26 @@ def _optional(values: Sequence | None) -> tuple | None:
 
 
 def _device(text: str) -> str:
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", text):
-        raise argparse.ArgumentTypeError(f"'{text}' is no device: give auto, cpu, cuda, cuda:N or mps")
+    if not devices.is_device_name(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no device: give {devices.DEVICE_NAMES}")
     return text
 
 
 def _spacing(text: str) -> float:
+    return _above_zero(text, "pixel spacing: give millimetres, greater than 0, as 0.15")
+
+
+def _minutes(text: str) -> float:
+    return _above_zero(text, "number of minutes: give one greater than 0, as 30")
+
+
+def _above_zero(text: str, what: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"'{text}' is no pixel spacing: give millimetres, greater than 0, as 0.15")
+        raise argparse.ArgumentTypeError(f"'{text}' is no {what}")
     return value
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import hashlib
+import json
 import os
 import re
 import subprocess
@@ -15,6 +17,14 @@ from pathlib import Path
 SHARED = "JointQuantLib"
 SLICER_ONLY = {"slicer", "qt", "ctk", "mrml", "PythonQt", "vtk", "vtkmodules"}
 SCENE_MAY = {"slicer", "vtk", "vtkmodules"}
+
+# PyTorch is in no installation unless the user put it there. Besides these files only `training` loads it as it is
+# imported; all else does so in a function, once it is sure to be there.
+NETWORKS = {"JSNRegistrationLib.joint_finding.joint_network"}
+
+MODELS = Path("Resources", "Models")
+MODEL_BYTES = {"hand-joints": 4_000_000}  # at most, for one
+ALL_MODELS_BYTES = 15_000_000
 
 # Floors, from the doors down. An import never points up; on one floor it stays in its package and goes in no circle.
 DOOR, SHOWING, STORY, TRAINING, SIMULATION, STEPS, CORE = range(7)
@@ -128,16 +138,64 @@ def circles(root: Path) -> list[str]:
     return found
 
 
+def eager_torch(root: Path, networks: set[str] = NETWORKS) -> list[str]:
+    """Files that cannot be imported without PyTorch, by themselves or through others, and are not meant to need it."""
+    known = modules(root)
+    loads: dict[str, set[str]] = {}
+    for module in known.values():
+        targets = {t for node in _loaded_with(_parsed(module.path)) for t in _targets(module, node, known)}
+        # To import a.b.c is to load a and a.b first.
+        loads[module.name] = {loaded for target in targets | {module.name} for loaded in _with_parents(target)}
+
+    def needs_torch(name: str, seen: set[str]) -> bool:
+        seen.add(name)
+        return "torch" in loads[name] or any(needs_torch(t, seen) for t in loads[name] & set(known) - seen)
+
+    return [
+        f"{module.name} needs torch as soon as it is imported: import it in the function that uses it"
+        for module in known.values()
+        if module.name not in networks and module.floor != TRAINING and needs_torch(module.name, set())
+    ]
+
+
+def model_gaps(root: Path) -> list[str]:
+    """The models that are shipped: what each manifest says against the files beside it, both ways, and their size."""
+    wrong, total = [], 0
+    for folder in sorted(root.glob(f"*/{MODELS.as_posix()}")):
+        manifest = folder / "manifest.json"
+        models = json.loads(manifest.read_text("utf-8"))["models"] if manifest.exists() else {}
+        for name, entry in models.items():
+            arrays, card = folder / f"{name}.npz", folder / f"{name}.md"
+            wrong += [f"{_show(path, root)} is missing" for path in (arrays, card) if not path.exists()]
+            if arrays.exists() and hashlib.sha256(arrays.read_bytes()).hexdigest() != entry["sha256"]:
+                wrong.append(f"{_show(arrays, root)} has another SHA-256 than its manifest says")
+        expected = {"manifest.json"} | {f"{name}.{kind}" for name in models for kind in ("npz", "md")}
+        files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        wrong += [f"{_show(path, root)} belongs to no model" for path in files if path.name not in expected]
+        sizes = {path.stem: path.stat().st_size for path in files if path.suffix == ".npz"}
+        wrong += [
+            f"{name} is of {size} bytes, more than {MODEL_BYTES[name]}"
+            for name, size in sizes.items()
+            if name in MODEL_BYTES and size > MODEL_BYTES[name]
+        ]
+        total += sum(sizes.values())
+    if total > ALL_MODELS_BYTES:
+        wrong.append(f"all models are of {total} bytes, more than {ALL_MODELS_BYTES}")
+    return wrong
+
+
 def packaging_gaps(root: Path) -> list[str]:
     """The CMake lists against the tree, both ways: only what is listed reaches the user, and what is listed exists."""
     wrong = []
+    installed: dict[str, str] = {}
     for package, folder in packages(root).items():
         cmake = (root / SHARED if package == SHARED else folder.parent) / "CMakeLists.txt"
         scripts, resources = (set(_list(cmake, f"MODULE_PYTHON_{kind}")) for kind in ("SCRIPTS", "RESOURCES"))
         listed = scripts | resources
         # A panel file and the icons beside it are listed too, in the same lists.
         wrong += [f"{_show(cmake, root)} lists {e}, which is not there" for e in sorted(listed) if not _there(cmake, e)]
-        there = {path.relative_to(cmake.parent).as_posix() for path in _package_files(folder)}
+        files = [*_package_files(folder), *(_package_files(cmake.parent / MODELS) if package != SHARED else [])]
+        there = {path.relative_to(cmake.parent).as_posix() for path in files}
         wrong += [f"{_show(cmake, root)} does not list {entry}" for entry in sorted(there - listed)]
         wrong += [
             f"{_show(cmake, root)} lists {entry} among the wrong files"
@@ -147,17 +205,36 @@ def packaging_gaps(root: Path) -> list[str]:
         directory = SHARED if package == SHARED else folder.parent.name
         if f"add_subdirectory({directory})" not in (root / "CMakeLists.txt").read_text("utf-8"):
             wrong.append(f"CMakeLists.txt does not add the folder {directory}")
+        for entry in sorted(listed) if package != SHARED else []:
+            # Slicer installs all modules of an extension into one folder.
+            if installed.setdefault(entry, _show(cmake, root)) != _show(cmake, root):
+                wrong.append(f"{_show(cmake, root)} lists {entry}, which would replace that of {installed[entry]}")
     return wrong
 
 
-def wheel_gaps(root: Path, package_data: dict[str, list[str]]) -> list[str]:
-    """Resources of the packages that no `package-data` pattern of pyproject.toml takes along."""
-    return [
-        f"package-data of {package} does not cover {path.relative_to(folder).as_posix()}"
-        for package, folder in packages(root).items()
-        for path in _package_files(folder)
-        if path.suffix != ".py" and not any(fnmatch(path.name, p.split("/")[-1]) for p in package_data.get(package, []))
-    ]
+def wheel_gaps(root: Path, setuptools: dict) -> list[str]:
+    """Packages, resources and models that the table [tool.setuptools] of pyproject.toml does not take along."""
+    data = setuptools.get("package-data", {})
+    listed = {name: _in_tree(name, setuptools.get("package-dir", {})) for name in setuptools.get("packages", [])}
+    wrong = []
+    for package, folder in packages(root).items():
+        for place in sorted({path.parent for path in folder.rglob("*.py")}):
+            name = ".".join([package, *place.relative_to(folder).parts])
+            if root / listed.get(name, "nowhere") != place:
+                wrong.append(f"the packages do not list {name} as {_show(place, root)}")
+        wrong += [
+            f"package-data of {package} does not cover {path.relative_to(folder).as_posix()}"
+            for path in _package_files(folder)
+            if path.suffix != ".py" and not _covered(path, data.get(package, []))
+        ]
+    for models in sorted(root.glob(f"*/{MODELS.as_posix()}")):
+        name = next((name for name, place in listed.items() if root / place == models), None)
+        wrong += [
+            f"package-data of {name} does not cover {_show(path, root)}"
+            for path in _package_files(models)
+            if not _covered(path, data.get(name, []))
+        ]
+    return wrong
 
 
 def machine_paths(root: Path) -> list[str]:
@@ -261,6 +338,23 @@ def _package_files(folder: Path) -> list[Path]:
         and path.name != "CMakeLists.txt"
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
+
+
+def _in_tree(package: str, package_dir: dict[str, str]) -> str:
+    """Where setuptools takes a package from: its own entry in package-dir, else below that of the package above it."""
+    if package in package_dir:
+        return package_dir[package]
+    above, dot, last = package.rpartition(".")
+    return f"{_in_tree(above, package_dir)}/{last}" if dot else last
+
+
+def _covered(path: Path, patterns: list[str]) -> bool:
+    return any(fnmatch(path.name, pattern.split("/")[-1]) for pattern in patterns)
+
+
+def _with_parents(name: str) -> Iterator[str]:
+    parts = name.split(".")
+    return (".".join(parts[:end]) for end in range(1, len(parts) + 1))
 
 
 def _list(cmake: Path, name: str) -> list[str]:

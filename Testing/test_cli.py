@@ -69,7 +69,7 @@ def run(capsys: pytest.CaptureFixture, *arguments: object) -> tuple[int, str]:
         (["hand", *FILMS, "--out", "x", "--only", "MCP6"], "'MCP6' is no finger joint"),
         (["hand", *FILMS, "--out", "x", "--only", "PIP1"], "'PIP1' is no finger joint"),
         (["hand", *FILMS, "--out", "x", "--from", "nowhere"], "nowhere holds no result.json"),
-        (["hand", *FILMS, "--out", "x", "--side", "left"], "--side is for films of one joint"),
+        (["hand", *FILMS, "--out", "x", "--side", "both"], "'both' is no side"),
         (["hand", *FILMS, "--out", "x", "--name", "MCP2"], "--name is for films of one joint"),
         (["hand", *FILMS, "--out", "x", "--upper-mask", "a", "b", "--lower-mask", "c", "d"], "add --joint-crop"),
         (["hand", *FILMS, "--out", "x", "--joint-crop", "--upper-mask", "a", "b"], "give both"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tomllib
 from pathlib import Path
 
@@ -27,7 +29,15 @@ def test_cmake_lists_every_file_and_every_listed_file_exists(repository):
 
 def test_the_wheel_takes_every_resource_along(repository):
     project = tomllib.loads((repository / "pyproject.toml").read_text("utf-8"))
-    assert contracts.wheel_gaps(repository, project["tool"]["setuptools"]["package-data"]) == []
+    assert contracts.wheel_gaps(repository, project["tool"]["setuptools"]) == []
+
+
+def test_only_networks_and_their_training_need_torch(repository):
+    assert contracts.eager_torch(repository) == []
+
+
+def test_every_model_is_whole_small_and_has_its_card(repository):
+    assert contracts.model_gaps(repository) == []
 
 
 def test_no_text_names_a_place_on_one_machine(repository):
@@ -61,9 +71,30 @@ TREE = {
     "Hand/HandLib/analysis.py": "from HandLib import bones\nfrom JointQuantLib import job\n",
     "Hand/HandLib/bones.py": "import numpy\n",
     "Hand/HandLib/film.py": "",
+    "Hand/HandLib/network.py": "import torch\n",
+    "Hand/HandLib/finder.py": "def find():\n    import torch\n    from .network import x\n",
     "Hand/HandLib/simulation/__init__.py": "from ..bones import y\n",
+    "Hand/HandLib/training/__init__.py": "import torch\nfrom .. import bones, network, simulation\n",
     "Knee/KneeLib/__init__.py": "",
     "Knee/KneeLib/bones.py": "",
+}
+
+SETUPTOOLS = {
+    "packages": [
+        "JointQuantLib",
+        "JointQuantLib.report",
+        "JointQuantLib.scene",
+        "HandLib",
+        "HandLib.simulation",
+        "HandLib.training",
+        "HandLib.Resources.Models",
+        "KneeLib",
+    ],
+    "package-dir": {
+        "HandLib": "Hand/HandLib",
+        "HandLib.Resources.Models": "Hand/Resources/Models",
+        "KneeLib": "Knee/KneeLib",
+    },
 }
 
 
@@ -90,8 +121,10 @@ def test_a_tree_that_keeps_the_rules_passes(tree):
     assert contracts.forbidden_imports(tree) == []
     assert contracts.circles(tree) == []
     assert contracts.packaging_gaps(tree) == []
-    assert contracts.wheel_gaps(tree, {}) == []
+    assert contracts.wheel_gaps(tree, SETUPTOOLS) == []
     assert contracts.machine_paths(tree) == []
+    assert contracts.eager_torch(tree, {"HandLib.network"}) == []
+    assert contracts.model_gaps(tree) == []
 
 
 @pytest.mark.parametrize(
@@ -106,6 +139,10 @@ def test_a_tree_that_keeps_the_rules_passes(tree):
         ("JointQuantLib/report/page.py", "from ..cli import main"),
         ("Hand/HandLib/bones.py", "from HandLib.analysis import x"),
         ("Hand/HandLib/bones.py", "from . import simulation"),
+        ("Hand/HandLib/bones.py", "from HandLib.training import x"),
+        ("Hand/HandLib/bones.py", "def f():\n    from .training import x"),
+        ("Hand/HandLib/simulation/__init__.py", "from HandLib import training"),
+        ("Hand/HandLib/training/__init__.py", "from HandLib import analysis"),
         ("Hand/HandLib/bones.py", "def f():\n    from .analysis import x"),
         ("Hand/HandLib/bones.py", "if TYPE_CHECKING:\n    from .analysis import x"),
         ("Hand/HandLib/bones.py", "importlib.import_module('HandLib.analysis')"),
@@ -171,10 +208,104 @@ def test_a_folder_that_cmake_does_not_add_is_found(tree):
     assert contracts.packaging_gaps(tree) == ["CMakeLists.txt does not add the folder Knee"]
 
 
+def test_a_file_of_two_modules_that_slicer_would_install_to_one_place_is_found(tree):
+    for module in ("Hand", "Knee"):
+        write(tree / module / "Resources/Models/manifest.json", '{"models": {}}')
+        with (tree / module / "CMakeLists.txt").open("a") as cmake:
+            cmake.write("set(MODULE_PYTHON_RESOURCES\n  Resources/Models/manifest.json\n  )\n")
+    assert contracts.packaging_gaps(tree) == [
+        "Knee/CMakeLists.txt lists Resources/Models/manifest.json, which would replace that of Hand/CMakeLists.txt"
+    ]
+
+
+def test_a_model_that_cmake_does_not_list_is_found(tree):
+    write(tree / "Hand/Resources/Models/manifest.json", '{"models": {}}')
+    assert contracts.packaging_gaps(tree) == ["Hand/CMakeLists.txt does not list Resources/Models/manifest.json"]
+
+
 def test_a_resource_that_the_wheel_leaves_behind_is_found(tree):
     write(tree / "JointQuantLib/report/page.css", "")
-    assert contracts.wheel_gaps(tree, {"JointQuantLib": ["**/*.html"]}) != []
-    assert contracts.wheel_gaps(tree, {"JointQuantLib": ["**/*.css"]}) == []
+    assert contracts.wheel_gaps(tree, SETUPTOOLS | {"package-data": {"JointQuantLib": ["**/*.html"]}}) != []
+    assert contracts.wheel_gaps(tree, SETUPTOOLS | {"package-data": {"JointQuantLib": ["**/*.css"]}}) == []
+
+
+def test_a_model_that_the_wheel_leaves_behind_is_found(tree):
+    write(tree / "Hand/Resources/Models/bones.npz", "")
+    assert len(contracts.wheel_gaps(tree, SETUPTOOLS | {"package-data": {"HandLib.Resources.Models": ["*.md"]}})) == 1
+    assert contracts.wheel_gaps(tree, SETUPTOOLS | {"package-data": {"HandLib.Resources.Models": ["*.npz"]}}) == []
+
+
+@pytest.mark.parametrize("broken", ["packages", "package-dir"])
+def test_a_package_that_the_wheel_leaves_behind_or_takes_from_elsewhere_is_found(tree, broken):
+    without = dict(SETUPTOOLS["package-dir"])
+    del without["KneeLib"]
+    table = {"packages": SETUPTOOLS["packages"][:-1], "package-dir": without}
+    assert contracts.wheel_gaps(tree, SETUPTOOLS | {broken: table[broken]}) == [
+        "the packages do not list KneeLib as Knee/KneeLib"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("Hand/HandLib/bones.py", "import torch"),
+        ("Hand/HandLib/bones.py", "from torch.nn import functional"),
+        ("Hand/HandLib/bones.py", "try:\n    import torch\nexcept ImportError:\n    torch = None"),
+        ("Hand/HandLib/bones.py", "class Net:\n    import torch"),
+        ("Hand/HandLib/film.py", "from HandLib import network"),
+        ("Hand/HandLib/film.py", "import HandLib.training"),
+        ("JointQuantLib/job.py", "import torch"),
+    ],
+)
+def test_torch_that_is_loaded_too_early_is_found(tree, file, text):
+    write(tree / file, text + "\n")
+    needs = Path(file).stem
+    assert any(f".{needs} needs torch" in wrong for wrong in contracts.eager_torch(tree, {"HandLib.network"}))
+
+
+def test_torch_that_comes_with_the_package_above_is_found(tree):
+    write(tree / "Hand/HandLib/__init__.py", "from .network import x\n")
+    write(tree / "Knee/KneeLib/bones.py", "import HandLib.film\n")
+    found = {wrong.split()[0] for wrong in contracts.eager_torch(tree, {"HandLib.network"})}
+    assert {"HandLib", "HandLib.film", "KneeLib.bones"} <= found
+    assert "KneeLib" not in found
+
+
+@pytest.fixture
+def model(tree: Path) -> Path:
+    """The folder of models of the small tree, with one model that keeps every rule."""
+    folder = tree / "Hand/Resources/Models"
+    write(folder / "bones.npz", "arrays")
+    write(folder / "bones.md", "card")
+    entry = {"sha256": hashlib.sha256(b"arrays").hexdigest()}
+    write(folder / "manifest.json", json.dumps({"models": {"bones": entry}}))
+    assert contracts.model_gaps(tree) == []
+    return folder
+
+
+@pytest.mark.parametrize("missing", ["bones.npz", "bones.md"])
+def test_half_a_model_is_found(tree, model, missing):
+    (model / missing).unlink()
+    assert contracts.model_gaps(tree) == [f"Hand/Resources/Models/{missing} is missing"]
+
+
+def test_other_weights_than_the_manifest_says_are_found(tree, model):
+    write(model / "bones.npz", "other arrays")
+    assert contracts.model_gaps(tree) == ["Hand/Resources/Models/bones.npz has another SHA-256 than its manifest says"]
+
+
+def test_weights_that_no_manifest_names_are_found(tree, model):
+    write(model / "earlier.npz", "arrays")
+    assert contracts.model_gaps(tree) == ["Hand/Resources/Models/earlier.npz belongs to no model"]
+
+
+@pytest.mark.usefixtures("model")
+def test_models_that_are_too_large_are_found(tree, monkeypatch):
+    monkeypatch.setattr(contracts, "MODEL_BYTES", {"bones": 5})
+    assert contracts.model_gaps(tree) == ["bones is of 6 bytes, more than 5"]
+    monkeypatch.setattr(contracts, "MODEL_BYTES", {})
+    monkeypatch.setattr(contracts, "ALL_MODELS_BYTES", 5)
+    assert contracts.model_gaps(tree) == ["all models are of 6 bytes, more than 5"]
 
 
 @pytest.mark.parametrize("place", ["/".join(["", "home", "me", "film.png"]), "\\".join(["C:", "films"])])

@@ -1,0 +1,1 @@
+"""Trains the networks of the hand. Only what trains needs PyTorch."""
