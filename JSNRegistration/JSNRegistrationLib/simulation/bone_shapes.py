@@ -223,3 +223,34 @@ def forearm_bone(half_end_mm: float, half_shaft_mm: float, length_mm: float, til
         exponent=2.3,
         sclerosis=0.12,
     )
+
+
+def epiphysis(thick_mm: float, half_width_mm: float, half_depth_mm: float, domed: bool) -> BoneSolid:
+    """The ossified end of a growing bone, centred at u = 0: a disc, flat towards the growth plate (u < 0 if domed).
+
+    domed: the head of a metacarpal, round at u > 0; else the base of a phalanx, a little hollow at u < 0.
+    """
+    along = 0.5 * thick_mm
+    knots = along * np.array([-1.1, -0.7, -0.3, 0.0, 0.3, 0.7, 1.1])
+    width = half_width_mm * (
+        np.array([0.9, 0.97, 1.0, 1.0, 0.97, 0.9, 0.82]) if domed else np.array([0.92, 1.0, 1.0, 0.98, 0.96, 0.94, 0.9])
+    )
+    rounding = 0.25 * thick_mm
+    if domed:
+        distal = EndSurface(along, 1.5 * half_width_mm, 1.4 * half_depth_mm, rounding_mm=rounding, plate_mm=0.4)
+        proximal = EndSurface(-along, -6 * half_width_mm, rounding_mm=0.5 * rounding, plate_mm=0.6)
+    else:
+        distal = EndSurface(along, 6 * half_width_mm, rounding_mm=0.5 * rounding, plate_mm=0.5)
+        proximal = EndSurface(-along, 3 * half_width_mm, 3 * half_width_mm, rounding_mm=rounding, plate_mm=0.7)
+    return BoneSolid(
+        knots_mm=knots,
+        half_width_mm=np.column_stack([width, width]),
+        half_depth_mm=np.full(7, half_depth_mm),
+        cortex_mm=np.full(7, 0.4),
+        flare=np.zeros((7, 2)),
+        cancellous=np.full(7, 0.2),
+        distal=distal,
+        proximal=proximal,
+        exponent=2.4,
+        sclerosis=0.15,
+    )
