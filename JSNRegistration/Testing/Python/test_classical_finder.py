@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from JSNRegistrationLib.joint_finding.classical_finder import find_joints
 from JSNRegistrationLib.joint_finding.finger_chain import find_gaps, seam_depth
 from JSNRegistrationLib.joint_finding.joint_centring import centre_joint
-from JSNRegistrationLib.joint_finding.joint_finder import find_joints
 from JSNRegistrationLib.joints import FINGER_JOINTS, JOINT_NAMES
 from JSNRegistrationLib.radiograph import Radiograph, read_radiograph
 from JSNRegistrationLib.simulation.hand import simulate_hand

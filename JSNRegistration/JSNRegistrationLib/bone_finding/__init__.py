@@ -1,0 +1,1 @@
+"""Finds the regions of the two bones of a joint by a trained network."""
