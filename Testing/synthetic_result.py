@@ -210,6 +210,21 @@ def write_synthetic_result(folder: Path, visits: int = 2, spacing_mm: float | No
     return folder
 
 
+def show_both_hands(folder: Path) -> Path:
+    """Say of a result folder that the second finger is of the right hand: MCP2 and PIP2 of both hands, on each film."""
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    for visit in result["visits"]:
+        visit |= {"side": None, "hands": [visit["hands"][0] | {"side": side} for side in ("left", "right")]}
+    for joint in result["joints"]:
+        if joint["name"].endswith("3"):
+            joint |= {"name": joint["name"][:-1] + "2", "side": "right"}
+    result["joints"].sort(key=lambda joint: (joint["side"], joint["name"]))
+    (folder / "result.json").write_text(json.dumps(result, indent=1, allow_nan=False), encoding="utf-8")
+    write_joints_csv(folder / "joints.csv", result)
+    write_joints_json(folder / "joints.json", result)
+    return folder
+
+
 def draw_maps(films: list, motions: list, i: int, j: int) -> dict[str, np.ndarray]:
     shape = films[i].shape
     maps = {name: np.full(shape, OUTSIDE, np.float32) for name in ("loss_before", "loss_after")}
@@ -255,6 +270,7 @@ def describe_visit(v: int, film: np.ndarray, spacing_mm: float | None) -> dict:
         "spacing_mm": spacing_mm,
         "spacing_source": "user" if spacing_mm else "unknown",
         "side": "left",
+        "hands": [{"side": "left", "view": "PA", "confidence": 0.9, "finder": "classical"}],
         "film": f"visit_{v}.nrrd",
         "shape": list(film.shape),
         "display_range": [200.0, 2800.0],

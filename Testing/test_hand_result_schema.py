@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
-from synthetic_result import write_synthetic_result
+from synthetic_result import show_both_hands, write_synthetic_result
 
 MEASURED, NOT_MEASURABLE = "MCP2", "PIP3"
 
@@ -51,6 +51,7 @@ def places(result: dict) -> dict[str, dict]:
         "result": result,
         "input": result["inputs"][0],
         "visit": result["visits"][0],
+        "hand": result["visits"][0]["hands"][0],
         "joint": joint(result, MEASURED),
         "visit of a joint": joint(result, MEASURED)["visits"][0],
         "pair": pair(result),
@@ -66,7 +67,12 @@ def test_a_whole_result_is_valid(validator, results, spacing):
     assert errors == []
 
 
-PLACES = ["result", "input", "visit", "joint", "visit of a joint", "pair", "pairwise", "quality"]
+def test_a_result_of_both_hands_is_valid(validator, tmp_path):
+    folder = show_both_hands(write_synthetic_result(tmp_path / "result"))
+    assert validator.is_valid(json.loads((folder / "result.json").read_text("utf-8")))
+
+
+PLACES = ["result", "input", "visit", "hand", "joint", "visit of a joint", "pair", "pairwise", "quality"]
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -88,6 +94,10 @@ def test_no_field_may_be_missing(validator, result, place):
         ("visit", "spacing_mm", None),
         ("visit", "date", "31.01.2011"),
         ("visit", "side", "L"),
+        ("visit", "hands", None),
+        ("hand", "view", "lateral"),
+        ("hand", "confidence", 1.2),
+        ("hand", "finder", "reader"),
         ("joint", "name", "MCP6"),
         ("visit of a joint", "position_px", [1.0]),
         ("visit of a joint", "position_px", None),

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from synthetic_result import write_nrrd, write_synthetic_result
+from synthetic_result import show_both_hands, write_nrrd, write_synthetic_result
 
 from JointQuantLib.errors import BadInput
 from JointQuantLib.loss_colors import loss_colors
@@ -455,3 +455,49 @@ def test_a_folder_that_is_no_hand_result_is_refused_with_its_name(tmp_path):
     (tmp_path / "result.json").write_text('{"schema": "something-else/1"}')
     with pytest.raises(BadInput, match="jointquant-hand/1"):
         write_report(tmp_path)
+
+
+# --------------------------------------------------------------------------------------------------------- both hands
+
+
+@pytest.fixture(scope="module")
+def of_both(tmp_path_factory) -> Page:
+    return page_of(show_both_hands(write_synthetic_result(tmp_path_factory.mktemp("both") / "result")))
+
+
+def test_both_hands_have_a_section_each_with_their_own_joints(of_both):
+    for side, other in (("left", "right"), ("right", "left")):
+        section = squeezed(of_both.sections[f"hand-{side}"])
+        assert section.startswith(f"{side.capitalize()} hand")
+        assert section.index(f"{side} MCP2") < section.index(f"{side} PIP2")
+        assert f"{other} MCP2" not in section
+        assert "95 % interval" in of_both.joint(f"{side} MCP2")
+    assert "Joint space change of both hands" in of_both.text
+
+
+def test_the_table_of_both_hands_is_divided_by_hand(of_both):
+    summary = squeezed(of_both.sections["summary"])
+    assert summary.index("Left hand MCP2") < summary.index("Right hand MCP2")
+    assert {"left MCP2", "right MCP2", "left PIP2", "right PIP2"} <= set(re.findall(r"(?:left|right) \w+", summary))
+    assert "L MCP2" in summary  # on the hand picture
+    assert "left and right" in of_both.text
+
+
+def test_links_and_names_of_both_hands_are_unique(of_both):
+    ids = [values["id"] for _, values in of_both.tags if "id" in values]
+    assert len(ids) == len(set(ids))
+    assert {values["href"][1:] for tag, values in of_both.tags if tag == "a"} <= set(ids)
+    assert len(of_both.pictures("left MCP2: red-cyan fusion")) == 2
+
+
+def test_one_hand_is_not_named_at_every_joint(page):
+    assert "left MCP2" not in page.text
+    assert "hand-left" not in page.sections
+
+
+def test_a_hand_that_is_turned_is_said_so_beside_its_film(folder):
+    def turn(content):
+        content["visits"][1]["hands"][0]["view"] = "oblique"
+
+    header = squeezed(page_of(changed(folder, turn)).sections["outside"])
+    assert header.count("oblique view") == 1

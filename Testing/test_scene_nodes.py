@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic_result import write_nrrd, write_synthetic_result
+from synthetic_result import show_both_hands, write_nrrd, write_synthetic_result
 
 from JointQuantLib.errors import BadInput
 from JointQuantLib.loss_colors import STEPS, loss_ramp
@@ -358,3 +358,20 @@ def test_a_folder_that_is_no_result_is_refused_in_one_sentence(tmp_path, break_i
         write_nrrd(folder / "loss_after_0_1.nrrd", np.zeros((420, 260)), 0.7)
     with pytest.raises(BadInput, match=r"jointquant hand"):
         build_scene(folder, headless_application().scene)
+
+
+def test_nodes_of_both_hands_are_told_by_their_side(tmp_path):
+    folder = show_both_hands(write_synthetic_result(tmp_path / "result", spacing_mm=SPACING))
+    both = Reopened(folder, write_scene(folder), tmp_path / "unpacked")
+    joints = [joint for joint in both.result["joints"] if joint["name"] == "MCP2"]
+    assert [joint["side"] for joint in joints] == ["left", "right"]
+    for joint in joints:
+        curve = both.node(f"{joint['side']} MCP2 upper visit 1 (2019-03-04)")
+        assert control_points(curve) == pytest.approx(ras_points(joint["visits"][0]["upper"], SPACING))
+        assert folders_of(both, f"{joint['side']} MCP2 lower visit 2 to visit 1")[1:] == [
+            "Visit 1 to visit 2",
+            f"{joint['side']} MCP2",
+        ]
+    names = both.node("Measured, visit 1 to visit 2")
+    texts = {names.GetNthControlPointLabel(k) for k in range(names.GetNumberOfControlPoints())}
+    assert texts == {"L MCP2", "R MCP2"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -13,7 +14,9 @@ from JSNRegistrationLib.earlier_result import EarlierResult
 from JSNRegistrationLib.film_maps import FilmMaps, nearest_joint, write_volume
 from JSNRegistrationLib.hand_request import HandRequest
 from JSNRegistrationLib.hand_result import hand_result, write_hand_result
+from JSNRegistrationLib.hands_on_films import FollowedHand, HandsOnFilms, hands_on_films
 from JSNRegistrationLib.joint_measurement import JointMeasurement, PairMeasurement, measure_joint
+from JSNRegistrationLib.joints import JointKey
 from JSNRegistrationLib.joints_on_films import joints_on_films
 from JSNRegistrationLib.misalignment import MisalignmentMap, film_spline, misalignment
 from JSNRegistrationLib.motion import between_pieces
@@ -31,25 +34,26 @@ def analyse_hand(request: HandRequest, folder: Path, progress: Progress) -> dict
     progress.step(0.0, "Reading the films")
     films = read_films(request)
     warnings = check_same_hand(films)
-    films, contradicted = with_side(films, request.side)
-    warnings += contradicted
     earlier = EarlierResult.read(request.reuse, films) if request.reuse else None
 
     progress.step(0.05, "Finding the joints")
-    joints = joints_on_films(request, films)
+    found = HandsOnFilms((), None) if request.joint_crop else hands_on_films(request, films)
+    films, contradicted = with_side(films, request.side)
+    warnings += [*contradicted, *found.warnings]
+    joints = joints_on_films(request, films, found.hands)
     if earlier:
-        joints = earlier.without_known(joints, request.only or (tuple(joints) if request.joints else ()))
+        joints = earlier.without_known(joints, asked_again(request, found.hands))
 
     measured: list[JointMeasurement] = []
-    for number, (name, (side, seen)) in enumerate(joints.items()):
-        progress.step(0.15 + 0.55 * number / len(joints), f"Registering {name}")
-        measured.append(measure_joint(name, side, seen, [film.spacing_mm for film in films]))
+    for number, (key, seen) in enumerate(joints.items()):
+        progress.step(0.15 + 0.55 * number / len(joints), f"Registering {key if len(found.hands) > 1 else key.name}")
+        measured.append(measure_joint(key.name, key.side, seen, [film.spacing_mm for film in films]))
 
     progress.step(0.7, "Drawing the maps")
     losses = write_maps(folder, films, measured, earlier, progress.part(0.7, 0.95))
 
     progress.step(0.95, "Writing the numbers")
-    result = hand_result(request, films, measured, losses, warnings, earlier)
+    result = hand_result(request, films, found, measured, losses, warnings, earlier)
     write_hand_result(folder, result)
     return result
 
@@ -75,13 +79,18 @@ def with_side(films: list[Radiograph], side: str | None) -> tuple[list[Radiograp
     return [replace(film, side=side) for film in films], warnings
 
 
+def asked_again(request: HandRequest, hands: Sequence[FollowedHand]) -> set[JointKey]:
+    """The joints that are measured although an earlier result has them: named by the user, or given by the file."""
+    return {JointKey(hand.side, name) for hand in hands for name in request.only or hand.given}
+
+
 def write_maps(
     folder: Path,
     films: list[Radiograph],
     measured: list[JointMeasurement],
     earlier: EarlierResult | None,
     progress: Progress,
-) -> dict[tuple[str, int, int], tuple[float, float]]:
+) -> dict[tuple[JointKey, int, int], tuple[float, float]]:
     """Write the films and the maps of every pair; returns mean loss before and after by joint and pair."""
     losses = {}
     for visit, film in enumerate(films):
@@ -91,7 +100,7 @@ def write_maps(
     for number, (a, b) in enumerate(pairs):
         progress.step(number / len(pairs), f"Drawing the maps of visits {a + 1} and {b + 1}")
         maps = earlier.maps(a, b) if earlier else FilmMaps.empty(films[a].pixels.shape)
-        places = {joint.name: joint.frames[a].origin_px for joint in measured if joint.frames[a] is not None}
+        places = {joint.key: joint.frames[a].origin_px for joint in measured if joint.frames[a] is not None}
         places |= earlier.places(a) if earlier else {}
         for joint in measured:
             pair = next(pair for pair in joint.pairs if (pair.from_visit, pair.to_visit) == (a, b))
@@ -99,9 +108,9 @@ def write_maps(
                 continue
             before, after = pair_maps(joint, pair, splines[b])
             crop = joint.seen[a].crop
-            own = nearest_joint(crop, [place for name, place in places.items() if name != joint.name])
+            own = nearest_joint(crop, [place for key, place in places.items() if key != joint.key])
             maps.paste(crop, own, before, after)
-            losses[joint.name, a, b] = (before.mean_loss, after.mean_loss if after else np.nan)
+            losses[joint.key, a, b] = (before.mean_loss, after.mean_loss if after else np.nan)
         maps.write(folder, a, b, films[a].spacing_mm)
     return losses
 

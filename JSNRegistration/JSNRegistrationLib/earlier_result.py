@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +11,8 @@ import numpy as np
 
 from JointQuantLib.errors import BadInput
 from JSNRegistrationLib.film_maps import FilmMaps
+from JSNRegistrationLib.joint_measurement import SeenJoint
+from JSNRegistrationLib.joints import JointKey
 from JSNRegistrationLib.radiograph import Radiograph
 
 
@@ -42,15 +44,33 @@ class EarlierResult:
             )
         return cls(folder, joints)
 
-    def without_known(self, joints: dict, asked: Sequence[str]) -> dict:
-        """The joints that are to be measured: those asked for by name, and those that the earlier result lacks."""
-        known = {joint["name"] for joint in self.joints}
-        again = {name: seen for name, seen in joints.items() if name in asked or name not in known}
-        self.again = [joint for joint in self.joints if joint["name"] in again]
-        self.joints = [joint for joint in self.joints if joint["name"] not in again]
+    def without_known(
+        self, joints: dict[JointKey, list[SeenJoint]], asked: Collection[JointKey]
+    ) -> dict[JointKey, list[SeenJoint]]:
+        """The joints that are to be measured: those asked for, and those that the earlier result lacks.
+
+        Raises BadInput where both are of one hand, but not of the same side.
+        """
+        self._agree_on_side({key.side for key in joints})
+        known = {_key(joint) for joint in self.joints}
+        again = {key: seen for key, seen in joints.items() if key in asked or key not in known}
+        self.again = [joint for joint in self.joints if _key(joint) in again]
+        self.joints = [joint for joint in self.joints if _key(joint) not in again]
         return again
 
-    def places(self, visit: int) -> dict[str, np.ndarray]:
+    def _agree_on_side(self, sides: set[str | None]) -> None:
+        before = {joint["side"] for joint in self.joints}
+        if len(sides) != 1 or len(before) != 1 or sides == before:
+            return
+        if before == {None}:  # what was not known then is known now
+            self.joints = [joint | {"side": next(iter(sides))} for joint in self.joints]
+            return
+        raise BadInput(
+            f"--from {self.folder} is of the {before.pop()} hand, which these films do not show as they are asked for: "
+            "give the same --side, or leave --from out."
+        )
+
+    def places(self, visit: int) -> dict[JointKey, np.ndarray]:
         """Film positions (x, y) of the joints that stay."""
         return _places(self.joints, visit)
 
@@ -61,6 +81,10 @@ class EarlierResult:
         return maps
 
 
-def _places(joints: Sequence[dict], visit: int) -> dict[str, np.ndarray]:
+def _places(joints: Sequence[dict], visit: int) -> dict[JointKey, np.ndarray]:
     found = [joint for joint in joints if joint["visits"][visit]["found"]]
-    return {joint["name"]: np.asarray(joint["visits"][visit]["position_px"]) for joint in found}
+    return {_key(joint): np.asarray(joint["visits"][visit]["position_px"]) for joint in found}
+
+
+def _key(joint: dict) -> JointKey:
+    return JointKey(joint["side"], joint["name"])

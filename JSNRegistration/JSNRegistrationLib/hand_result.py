@@ -16,8 +16,9 @@ from JointQuantLib.job import plain, versions
 from JSNRegistrationLib.bones import JointCrop
 from JSNRegistrationLib.earlier_result import EarlierResult
 from JSNRegistrationLib.hand_request import HandRequest
-from JSNRegistrationLib.joint_measurement import JointMeasurement, PairMeasurement
-from JSNRegistrationLib.joints import JOINT_NAMES, Joint, write_joints
+from JSNRegistrationLib.hands_on_films import HandsOnFilms
+from JSNRegistrationLib.joint_measurement import JointMeasurement, PairMeasurement, SeenJoint
+from JSNRegistrationLib.joints import JOINT_NAMES, SIDES, Joint, JointKey, write_joints
 from JSNRegistrationLib.narrowing import CONFIDENCE_Z, JointSpaceChange
 from JSNRegistrationLib.radiograph import Radiograph
 
@@ -48,24 +49,26 @@ QUALITY_COLUMNS = (
     "forward_backward_px",
     "magnification",
 )
-METHOD = "classical registration of each bone, no learned model"
+METHOD = "classical registration of each bone"
+FINDERS = {"network": "joints found by a trained network"}
 
 
 def hand_result(
     request: HandRequest,
     films: Sequence[Radiograph],
+    found: HandsOnFilms,
     measured: Sequence[JointMeasurement],
-    losses: dict[tuple[str, int, int], tuple[float, float]],
+    losses: dict[tuple[JointKey, int, int], tuple[float, float]],
     warnings: Sequence[str],
     earlier: EarlierResult | None,
 ) -> dict[str, Any]:
     """The content of result.json; every number has its unit in its name, what is not known is None."""
     joints = [_joint(joint, films, losses) for joint in measured] + (earlier.joints if earlier else [])
-    joints.sort(key=lambda joint: JOINT_NAMES.index(joint["name"]) if joint["name"] in JOINT_NAMES else -1)
+    joints.sort(key=_place_in_table)
     warnings = list(warnings)
     if any(film.spacing_mm is None for film in films):
         warnings.append("The pixel spacing of a film is unknown, so its results are in pixels: give it with --spacing.")
-    if request.device not in ("auto", "cpu"):
+    if request.device not in ("auto", "cpu") and found.finder != "network":
         warnings.append(f"The classical registration runs on the CPU; --device {request.device} was not used.")
     return plain(
         {
@@ -73,13 +76,14 @@ def hand_result(
             "job": "hand",
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "inputs": [{"path": film.path.name, "sha256": film.sha256} for film in films],
-            "parameters": request.parameters() | {"method": METHOD},
+            "parameters": request.parameters()
+            | {"method": f"{METHOD}, {FINDERS.get(found.finder, 'no learned model')}"},
             "versions": versions(),
             "device": "cpu",
             "seed": request.seed,
             "warnings": warnings,
             "sign_convention": SIGN_CONVENTION,
-            "visits": [_visit(index, film) for index, film in enumerate(films)],
+            "visits": [_visit(index, film, found) for index, film in enumerate(films)],
             "joints": joints,
         }
     )
@@ -97,7 +101,13 @@ def write_hand_result(folder: Path, result: dict[str, Any]) -> None:
     write_joints(folder / "joints.json", [_joints_used(result, v) for v in range(len(result["visits"]))])
 
 
-def _visit(index: int, film: Radiograph) -> dict:
+def _place_in_table(joint: dict) -> tuple[int, int]:
+    """Left before right hand, then by name."""
+    name = JOINT_NAMES.index(joint["name"]) if joint["name"] in JOINT_NAMES else -1
+    return (None, *SIDES).index(joint["side"]), name
+
+
+def _visit(index: int, film: Radiograph, found: HandsOnFilms) -> dict:
     return {
         "index": index,
         "source": film.path.name,
@@ -105,6 +115,12 @@ def _visit(index: int, film: Radiograph) -> dict:
         "spacing_mm": film.spacing_mm,
         "spacing_source": film.spacing_source,
         "side": film.side,
+        "hands": [
+            {"side": hand.side, "view": seen.view, "confidence": seen.confidence, "finder": found.finder}
+            for hand in found.hands
+            for seen in [hand.found[index]]
+            if seen is not None
+        ],
         "film": f"visit_{index}.nrrd",
         "shape": list(film.pixels.shape),
         "display_range": list(film.display_range),
@@ -117,7 +133,7 @@ def _joint(joint: JointMeasurement, films: Sequence[Radiograph], losses) -> dict
         "side": joint.side,
         "visits": [_seen(joint, visit, film.spacing_mm) for visit, film in enumerate(films)],
         "pairs": [
-            _pair(joint, pair, films, losses.get((joint.name, pair.from_visit, pair.to_visit))) for pair in joint.pairs
+            _pair(joint, pair, films, losses.get((joint.key, pair.from_visit, pair.to_visit))) for pair in joint.pairs
         ],
     }
 
@@ -130,7 +146,7 @@ def _seen(joint: JointMeasurement, visit: int, spacing_mm: float | None) -> dict
         "position_px": None if frame is None else frame.origin_px,
         "axis": None if frame is None else frame.axis,
         "confidence": None if crop is None else crop.confidence,
-        "reason": joint.seen[visit].reason if crop is None else crop.reason,
+        "reason": _reason(joint.seen[visit]),
         "width_px": width_px,
         "width_se_px": se_px,
         "width_mm": _mm(width_px, spacing_mm),
@@ -138,6 +154,12 @@ def _seen(joint: JointMeasurement, visit: int, spacing_mm: float | None) -> dict
         "upper": None if crop is None else _outline(crop, crop.upper),
         "lower": None if crop is None else _outline(crop, crop.lower),
     }
+
+
+def _reason(seen: SeenJoint) -> str | None:
+    if seen.crop is None:
+        return seen.reason
+    return "; ".join(reason for reason in (seen.doubt, seen.crop.reason) if reason) or None
 
 
 def _pair(joint: JointMeasurement, pair: PairMeasurement, films: Sequence[Radiograph], losses) -> dict:

@@ -12,63 +12,85 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from JointQuantLib.errors import BadInput
-from JSNRegistrationLib.joints import CROP_JOINT, FINGER_JOINTS, JOINT_NAMES, SCHEMA, Joint, ijk_to_ras
+from JSNRegistrationLib.joints import CROP_JOINT, FINGER_JOINTS, JOINT_NAMES, SCHEMA, Hand, Joint, ijk_to_ras
 
 if TYPE_CHECKING:
     from JSNRegistrationLib.radiograph import Radiograph
 
-Finder = Callable[["Radiograph"], list[Joint]]
+Finder = Callable[["Radiograph"], Sequence[Hand]]
 _SIDES = {"left": "left", "l": "left", "right": "right", "r": "right"}
-_LABEL = re.compile(r"\s*([A-Za-z]+\d?)(?:_(\d+))?\s*")
+_LABEL = re.compile(r"\s*(?:([LR])_)?([A-Z]+\d?)(?:_(\d+))?\s*", re.IGNORECASE)
 _NO_AXIS = (0.0, 0.0)  # to be filled in
 
 
-def read_joints(path: Path, films: Sequence[Radiograph], find: Finder | None = None) -> list[list[Joint]]:
-    """The joints of a file, one list for each film.
+def read_joints(path: Path, films: Sequence[Radiograph], find: Finder) -> list[list[Joint]]:
+    """The joints of a file, one list for each film. ``find`` gives the hands that a finder sees on a film.
 
     joints.json (`joints.write_joints`; the bare list of lists too) gives every film its list, or the first film only.
     Slicer markups JSON (`.mrk.json`, point lists): control points labelled `MCP2`, or `MCP2_1` for the film of visit 1
-    (0-based; without a number the first film), positions in the file's coordinateSystem (LPS unless it says RAS),
-    turned into pixels by the inverse of the film's own `ijk_to_ras`.
+    (0-based; without a number the first film), with `L_` or `R_` before it where the films show both hands, as
+    `L_MCP2_1`; positions in the file's coordinateSystem (LPS unless it says RAS), turned into pixels by the inverse of
+    the film's own `ijk_to_ras`.
 
-    A joint given for the first film and absent on another is carried there by finding it (`find`, by default the
-    whole-hand finder) on both films: its place relative to the found joint is kept, scaled with the bone width. Where
-    the finder does not see it on both films it stays absent there. A missing axis comes from the neighbouring joints of
-    the same finger that the file gives for that film, else from the finder.
+    A joint given for the first film and absent on another is carried there by finding it on both films: its place
+    relative to the found joint is kept, scaled with the bone width. Where the finder does not see it on both films it
+    stays absent there. A missing axis comes from the neighbouring joints of the same finger that the file gives for
+    that film, else from the finder. A joint without a side is of the one hand that its film shows.
 
     Raises BadInput: unreadable, not JSON, not such a file, unknown name, a joint named twice, a position outside its
-    film, a zero axis, a wrong number of visits, an axis that is neither given nor found.
+    film, a zero axis, a wrong number of visits, an axis that is neither given nor found, no side where a joint has to
+    be found on a film of two hands.
     """
     path = Path(path)
     given = _read_visits(path, films)
-    found = _Found(films, find)
+    found = _Found(path, films, find)
     visits = [[_with_axis(path, j, joints, found, v) for j in joints] for v, joints in enumerate(given)]
     for v in range(1, len(films)):
-        here = {j.name for j in visits[v]}
-        carried = [_carry(j, found, v) for j in visits[0] if j.name not in here and j.name != CROP_JOINT]
+        missing = [j for j in visits[0] if j.name != CROP_JOINT and not any(_is_same(j, other) for other in visits[v])]
+        carried = [_carry(j, found, v) for j in missing]
         visits[v] += [j for j in carried if j is not None]
     return visits
+
+
+def _is_same(a: Joint, b: Joint) -> bool:
+    """Whether two joints of a film are one by name and side; one without a side is of either."""
+    return a.name == b.name and (a.side == b.side or None in (a.side, b.side))
 
 
 class _Found:
     """What the finder sees on each film; it is asked only where that is needed."""
 
-    def __init__(self, films: Sequence[Radiograph], find: Finder | None):
-        self._films, self._find = films, find
-        self._joints: dict[int, dict[str, Joint]] = {}
+    def __init__(self, path: Path, films: Sequence[Radiograph], find: Finder):
+        self._path, self._films, self._find = path, films, find
+        self._hands: dict[int, Sequence[Hand]] = {}
 
-    def __call__(self, visit: int, name: str) -> Joint | None:
-        if visit not in self._joints:
-            if self._find is None:
-                from JSNRegistrationLib.joint_finding.joint_finder import find_joints
+    def __call__(self, visit: int, joint: Joint) -> Joint | None:
+        hand = self._hand(visit, joint)
+        return next((j for j in hand.joints if j.name == joint.name), None) if hand is not None else None
 
-                self._find = find_joints
-            self._joints[visit] = {j.name: j for j in self._find(self._films[visit])}
-        return self._joints[visit].get(name)
+    def _hand(self, visit: int, joint: Joint) -> Hand | None:
+        hands = self._hands_on(visit)
+        if joint.side is None and len(hands) > 1:
+            raise BadInput(
+                f"{self._path}: joint {joint.name} has no side, and {self._films[visit].path} shows two hands; "
+                f"give its side (in Slicer as L_{joint.name}), or --side."
+            )
+        if len(hands) == 1 and all(len(self._hands_on(v)) < 2 for v in range(len(self._films))):
+            return hands[0]  # films of one hand: a side that was read from the picture may be wrong
+        return next((hand for hand in hands if hand.side == joint.side or None in (hand.side, joint.side)), None)
+
+    def _hands_on(self, visit: int) -> Sequence[Hand]:
+        if visit not in self._hands:
+            self._hands[visit] = self._find(self._films[visit])
+        return self._hands[visit]
 
     def inside(self, visit: int, position: Sequence[float]) -> bool:
-        rows, columns = self._films[visit].pixels.shape
-        return -0.5 <= position[0] <= columns - 0.5 and -0.5 <= position[1] <= rows - 0.5
+        return _is_inside(self._films[visit], position)
+
+
+def _is_inside(film: Radiograph, position: Sequence[float]) -> bool:
+    rows, columns = film.pixels.shape
+    return -0.5 <= position[0] <= columns - 0.5 and -0.5 <= position[1] <= rows - 0.5
 
 
 def _read_visits(path: Path, films: Sequence[Radiograph]) -> list[list[Joint]]:
@@ -94,11 +116,10 @@ def _read_visits(path: Path, films: Sequence[Radiograph]) -> list[list[Joint]]:
 
 
 def _check(path: Path, visit: int, joints: list[Joint], film: Radiograph) -> None:
-    names = [j.name for j in joints]
     for joint in joints:
-        if names.count(joint.name) > 1:
+        if sum(_is_same(joint, other) for other in joints) > 1:
             raise BadInput(f"{path}: joint {joint.name} of visit {visit} is named twice; keep one of the two.")
-        if not _Found([film], None).inside(0, joint.position_px):
+        if not _is_inside(film, joint.position_px):
             rows, columns = film.pixels.shape
             x, y = joint.position_px
             raise BadInput(
@@ -159,9 +180,10 @@ def _from_markups(path: Path, content: dict, films: Sequence[Radiograph]) -> lis
             match = _LABEL.fullmatch(str(point.get("label", "")))
             if match is None:
                 raise BadInput(
-                    f"{path}: a point is labelled {point.get('label')!r}; label it MCP2, or MCP2_1 for visit 1."
+                    f"{path}: a point is labelled {point.get('label')!r}; label it MCP2, MCP2_1 for visit 1, or "
+                    "L_MCP2_1 for the left hand."
                 )
-            name, visit = _known_name(path, match[1]), int(match[2] or 0)
+            name, visit = _known_name(path, match[2]), int(match[3] or 0)
             if visit >= len(films):
                 raise BadInput(
                     f"{path}: point {point['label']} belongs to visit {visit}, but there are {len(films)} films "
@@ -169,7 +191,8 @@ def _from_markups(path: Path, content: dict, films: Sequence[Radiograph]) -> lis
                 )
             position = _numbers(path, f"position of {point['label']}", point.get("position"), (3,))
             pixel = pixels_of(position, system, films[visit])
-            visits[visit].append(Joint(name, films[visit].side, pixel, _NO_AXIS))
+            side = _SIDES[match[1].lower()] if match[1] else films[visit].side
+            visits[visit].append(Joint(name, side, pixel, _NO_AXIS))
     if not any(visits):
         raise BadInput(f"{path}: it holds no placed point; place at least one joint, labelled like MCP2.")
     return visits
@@ -186,25 +209,26 @@ def _with_axis(path: Path, joint: Joint, same_film: list[Joint], found: _Found, 
     if joint.axis != _NO_AXIS:
         return joint
     order = next((names for names in FINGER_JOINTS.values() if joint.name in names), ())
-    along = {order.index(j.name): np.array(j.position_px) for j in same_film if j.name in order}
+    same_hand = (j for j in same_film if j.side == joint.side)
+    along = {order.index(j.name): np.array(j.position_px) for j in same_hand if j.name in order}
     if len(along) > 1:
         mine = order.index(joint.name)
         # The nearest given joint on either side, this one where there is none.
         before = max((k for k in along if k < mine), default=mine)
         after = min((k for k in along if k > mine), default=mine)
         return replace(joint, axis=_unit(path, f"joint {joint.name} of visit {visit}", along[after] - along[before]))
-    seen = found(visit, joint.name) if order else None
+    seen = found(visit, joint) if order else None
     if seen is None:
         raise BadInput(
             f"{path}: joint {joint.name} of visit {visit} has no axis, and it cannot be told from the film; "
             "give its axis, or another joint of the same finger."
         )
-    return replace(joint, axis=seen.axis, width_px=joint.width_px or seen.width_px, side=joint.side or seen.side)
+    return replace(joint, axis=seen.axis, width_px=joint.width_px or seen.width_px)
 
 
 def _carry(joint: Joint, found: _Found, visit: int) -> Joint | None:
     """The joint of the first film on another one; None where the finder misses it on either."""
-    here, there = found(0, joint.name), found(visit, joint.name)
+    here, there = found(0, joint), found(visit, joint)
     if here is None or there is None:
         return None
     scale = there.width_px / here.width_px if here.width_px and there.width_px else 1.0
@@ -214,7 +238,7 @@ def _carry(joint: Joint, found: _Found, visit: int) -> Joint | None:
         return None
     return Joint(
         joint.name,
-        joint.side or there.side,
+        joint.side,
         (float(position[0]), float(position[1])),
         tuple(float(v) for v in turn @ joint.axis),
         width_px=there.width_px,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import numpy as np
 
 from JSNRegistrationLib.bones import JointCrop, joint_space_width, typical_width_mm
+from JSNRegistrationLib.joints import JointKey
 from JSNRegistrationLib.motion import between_pieces, relative_angle, scale_of
 from JSNRegistrationLib.narrowing import (
     JointFrame,
@@ -30,10 +31,16 @@ MOST_DISAGREEMENT = 3.0  # standard errors between what a pair says by itself an
 
 @dataclass(frozen=True)
 class SeenJoint:
-    """A joint in one visit: its crop, or the reason why there is none."""
+    """A joint in one visit: its crop, or the reason why there is none.
+
+    ``doubt`` says why the joint may be misplaced in this visit, ``unlike`` why it may not be the joint of an earlier
+    visit, by the index of that visit. Numbers of such a joint are doubtful at best.
+    """
 
     crop: JointCrop | None
     reason: str | None = None
+    doubt: str | None = None
+    unlike: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,10 @@ class JointMeasurement:
     widths: tuple[tuple[float, float] | None, ...]
     pairs: tuple[PairMeasurement, ...]
 
+    @property
+    def key(self) -> JointKey:
+        return JointKey(self.side, self.name)
+
 
 def measure_joint(
     name: str, side: str | None, seen: Sequence[SeenJoint], spacings_mm: Sequence[float | None]
@@ -91,7 +102,9 @@ def measure_joint(
         if isinstance(found, JointRegistration)
         and judge(pair_evidence(found, seen[a].crop, seen[b].crop)).status != NOT_MEASURABLE
     }
-    agreed = agreed_motions(trusted)
+    # What may be another joint has no say where there are visits without a doubt.
+    undoubted = {(a, b): pair for (a, b), pair in trusted.items() if not _doubt(seen, a, b)}
+    agreed = agreed_motions(undoubted or trusted)
     frames = _frames(seen, agreed)
     pairs = tuple(
         _pair(a, b, name, side, prepared, seen, frames, own.get((a, b)), agreed.get((a, b)))
@@ -99,6 +112,12 @@ def measure_joint(
     )
     widths = tuple(None if s.crop is None else _width(s.crop, frame) for s, frame in zip(seen, frames, strict=True))
     return JointMeasurement(name, side, tuple(seen), frames, widths, pairs)
+
+
+def _doubt(seen: Sequence[SeenJoint], a: int, b: int) -> str:
+    """Why a joint may not be the same one in two visits; empty where nothing speaks against it."""
+    own = [(f"visit {v + 1}: {seen[v].doubt}" if seen[v].doubt else None) for v in (a, b)]
+    return "; ".join(doubt for doubt in (seen[b].unlike.get(a), *own) if doubt)
 
 
 def _registered(first: PreparedCrop, second: PreparedCrop) -> JointRegistration | str:
@@ -186,7 +205,7 @@ def _pair(a, b, name, side, prepared, seen, frames, found, agreed) -> PairMeasur
     change = joint_space_change(upper, lower, frame, standard_error_px(covariance, frame.axis, spacing), side, breadth)
     evidence = pair_evidence(found, first, second, covariance)
     alone = judge(evidence)
-    verdict = _verdict(alone, agreed is not None, own, change)
+    verdict = _doubted(_verdict(alone, agreed is not None, own, change), _doubt(seen, a, b))
     return PairMeasurement(
         a,
         b,
@@ -214,6 +233,13 @@ def _verdict(alone: Verdict, agreed: bool, own: JointSpaceChange, change: JointS
             DOUBTFUL, "the visits do not agree: this pair alone says something else than all of them together"
         )
     return alone
+
+
+def _doubted(verdict: Verdict, doubt: str) -> Verdict:
+    """The verdict, at best doubtful where there is a doubt that the joint is the same in both visits."""
+    if not doubt or verdict.status == NOT_MEASURABLE:
+        return verdict
+    return Verdict(DOUBTFUL, f"{doubt}; {verdict.reason}" if verdict.reason else doubt)
 
 
 def _frames_matched(first: PreparedCrop, second: PreparedCrop) -> np.ndarray:

@@ -39,6 +39,31 @@ class Joint:
     confidence: float = 1.0  # 0 ... 1; 1 where the user placed the joint
 
 
+@dataclass(frozen=True, eq=False)
+class Hand:
+    """One hand on a film, with the joints that were found on it."""
+
+    side: str | None  # the film's own where DICOM gives it; else by the order of the fingers, assuming a PA view
+    view: str  # PA or OBLIQUE
+    joints: tuple[Joint, ...]  # at most one of each name
+    confidence: float  # 0 ... 1
+
+
+PA, OBLIQUE = "PA", "oblique"
+SIDES = ("left", "right")
+
+
+@dataclass(frozen=True)
+class JointKey:
+    """Which joint of which hand: numbers, maps and files of a job are kept by it. As text: left MCP2."""
+
+    side: str | None
+    name: str
+
+    def __str__(self) -> str:
+        return self.name if self.side is None else f"{self.side} {self.name}"
+
+
 def ijk_to_ras(film: Radiograph) -> np.ndarray:
     """The 4 x 4 matrix from (column, row, slice) of a film to RAS: diag(-s, -s, 1), s mm or 1.0 where unknown.
 

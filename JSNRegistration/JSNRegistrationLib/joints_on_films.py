@@ -1,4 +1,4 @@
-"""Which joints are measured, and the crop of each in every film: found, read from a file, or given as single joints."""
+"""Which joints are measured, and the crop of each in every film: of whole hands, or of films of one joint."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from JointQuantLib.errors import BadInput
 from JSNRegistrationLib.bones import JointCrop, crop_from_masks, cut_joint
 from JSNRegistrationLib.film_reading.mask_file import read_mask
 from JSNRegistrationLib.hand_request import HandRequest
-from JSNRegistrationLib.joint_files import read_joints
-from JSNRegistrationLib.joint_finding.joint_finder import find_joints
+from JSNRegistrationLib.hands_on_films import FollowedHand, is_noise
+from JSNRegistrationLib.joint_correspondence import doubts_between, doubts_within
 from JSNRegistrationLib.joint_measurement import SeenJoint
-from JSNRegistrationLib.joints import CROP_JOINT, JOINT_NAMES, Joint
+from JSNRegistrationLib.joints import CROP_JOINT, JOINT_NAMES, Joint, JointKey
 from JSNRegistrationLib.radiograph import Radiograph
 
 NOT_FOUND = "the joint was not found"
-NOISE_BLUR_PX = 2.0
-LEAST_SMOOTH_SHARE = 0.5  # of the spread of grey values that outlasts this blur: noise 0.15, films 0.92 and more
+OTHER_VIEW = "the hand is turned in one of the two films only (oblique view)"
 
 # A picture of one joint. Measured on 319 real films of joints and on gradients and noise without any bone.
 LEAST_CROP_CONFIDENCE = 0.2
@@ -29,39 +28,56 @@ CLEARLY_SIDEWAYS = 0.2  # confidence; on upright films of joints at most 0.003, 
 UP, RIGHT, LEFT = (0.0, -1.0), (1.0, 0.0), (-1.0, 0.0)
 
 
-def joints_on_films(request: HandRequest, films: Sequence[Radiograph]) -> dict[str, tuple[str | None, list[SeenJoint]]]:
-    """Every joint to be measured: its name, its side, and how it is seen in each film.
+def joints_on_films(
+    request: HandRequest, films: Sequence[Radiograph], hands: Sequence[FollowedHand]
+) -> dict[JointKey, list[SeenJoint]]:
+    """Every joint to be measured, hand by hand, and how it is seen in each film.
 
-    Raises BadInput for a joints file or masks that cannot be used, for a crop without a bone, and for films on which no
-    joint is found.
+    A joint whose place speaks against its being the same one in two films, or a hand that is turned in one of them, is
+    doubted. Raises BadInput for joints that cannot be cut out of their film, for masks that cannot be used and for a
+    picture of one joint without a bone.
     """
     if request.joint_crop:
         name = request.name or CROP_JOINT
-        return {name: (request.side or films[0].side, _single_joint(request, films, name))}
-    if request.joints is not None:
-        visits = read_joints(request.joints, films)
-        named = {joint.name for joints in visits for joint in joints}
-        names = [name for name in (CROP_JOINT, *JOINT_NAMES) if name in named]
-        if not names:
-            raise BadInput(f"{request.joints} names no joint: give at least one, or leave --joints out.")
-    else:
-        visits, names = [find_joints(film) for film in films], list(JOINT_NAMES)
-        for film, joints in zip(films, visits, strict=True):
-            if not joints or _is_noise(film.pixels):
-                raise BadInput(f"No finger joint was found on {film.path}: give a film of a whole hand, or --joints.")
-    if request.only:
-        names = [name for name in JOINT_NAMES if name in request.only]
-    return {name: _one_joint(name, visits, films) for name in names}
+        return {JointKey(request.side or films[0].side, name): _single_joint(request, films, name)}
+    return {
+        JointKey(hand.side, name): seen
+        for hand in hands
+        for name, seen in _joints_of(hand, films, request.only).items()
+    }
 
 
-def _one_joint(name: str, visits: Sequence[Sequence[Joint]], films: Sequence[Radiograph]):
-    found = [next((joint for joint in joints if joint.name == name), None) for joints in visits]
-    seen = [
-        SeenJoint(None, NOT_FOUND) if joint is None else SeenJoint(cut_joint(film, joint))
-        for film, joint in zip(films, found, strict=True)
-    ]
-    sides = [film.side for film in films] + [joint.side for joint in found if joint is not None]
-    return next((side for side in sides if side is not None), None), seen
+def _joints_of(
+    hand: FollowedHand, films: Sequence[Radiograph], only: Sequence[str] | None
+) -> dict[str, list[SeenJoint]]:
+    names = hand.names if not only else [name for name in JOINT_NAMES if name in only]
+    visits = range(len(films))
+    within = [doubts_within(joints) for joints in hand.joints]
+    between = {(a, b): _doubts_between(hand, a, b) for b in visits for a in range(b)}
+    return {
+        name: [
+            _seen(
+                films[visit],
+                next((joint for joint in hand.joints[visit] if joint.name == name), None),
+                within[visit].get(name),
+                {a: between[a, visit][name] for a in range(visit) if name in between[a, visit]},
+            )
+            for visit in visits
+        ]
+        for name in names
+    }
+
+
+def _doubts_between(hand: FollowedHand, a: int, b: int) -> dict[str, str]:
+    if hand.turned(a) != hand.turned(b):
+        return dict.fromkeys((joint.name for joint in hand.joints[b]), OTHER_VIEW)
+    return doubts_between(hand.joints[a], hand.joints[b], a)
+
+
+def _seen(film: Radiograph, joint: Joint | None, doubt: str | None, unlike: dict[int, str]) -> SeenJoint:
+    if joint is None:
+        return SeenJoint(None, NOT_FOUND)
+    return SeenJoint(cut_joint(film, joint), doubt=doubt, unlike=unlike)
 
 
 def _single_joint(request: HandRequest, films: Sequence[Radiograph], name: str) -> list[SeenJoint]:
@@ -91,7 +107,7 @@ def _middle_joint(film: Radiograph, name: str, side: str | None) -> JointCrop:
 
 def _why_no_bones(crop: JointCrop) -> str | None:
     """What tells a picture of one joint from noise and from soft tissue; None where it may well show bones."""
-    if _is_noise(crop.pixels):
+    if is_noise(crop.pixels):
         return "it holds little but noise"
     smooth = ndimage.gaussian_filter(crop.pixels.astype(float), EDGE_BLUR_MM / crop.nominal_spacing_mm)
     low, high = np.percentile(smooth, [2, 98])
@@ -99,8 +115,3 @@ def _why_no_bones(crop: JointCrop) -> str | None:
     if steep < STEEPEST_TISSUE * (high - low):
         return "it has no edge as sharp as that of a bone"
     return crop.reason if crop.confidence < LEAST_CROP_CONFIDENCE else None
-
-
-def _is_noise(pixels: np.ndarray) -> bool:
-    grey = pixels.astype(float)
-    return bool(np.std(ndimage.gaussian_filter(grey, NOISE_BLUR_PX)) < LEAST_SMOOTH_SHARE * np.std(grey))

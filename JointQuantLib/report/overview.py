@@ -10,13 +10,15 @@ from .labels import place_labels
 from .pictures import grey, jpeg, resized
 from .plots import ForestBar, ForestScale, forest_scale
 from .results import HandResult
-from .sections import full_name, pair_of
-from .wording import Finding, Quantity, Width, change_of, finding_of, place_in_hand, width_at, yearly_change_of
+from .sections import full_name, pair_of, place_in_table
+from .wording import Finding, Quantity, Width, change_of, finding_of, width_at, yearly_change_of
 
 
 @dataclass(frozen=True)
 class TableRow:
     name: str
+    label: str
+    hand: str  # empty where there is one hand only
     full_name: str
     anchor: str
     starts_group: bool
@@ -83,13 +85,15 @@ def describe_overview(result: HandResult) -> Overview | None:
     scale = forest_scale(changes, "mm" if "mm" in units or not units else "px")
     rows: list[TableRow] = []
     last_row = None
-    for number, joint, pair in sorted(entries, key=lambda entry: place_in_hand(entry[1]["name"])):
+    for number, joint, pair in sorted(entries, key=lambda entry: place_in_table(result, entry[1])):
         change, finding = change_of(pair), finding_of(pair)
         measured = change is not None
-        hand_row = place_in_hand(joint["name"])[0]
+        hand_row = place_in_table(result, joint)[:2]
         rows.append(
             TableRow(
                 joint["name"],
+                result.label(joint),
+                result.hand_of(joint),
                 full_name(joint["name"]),
                 f"joint-{number}",
                 last_row not in (None, hand_row),
@@ -126,7 +130,7 @@ def draw_hand(result: HandResult, overview: Overview | None, height: int = 1000)
     width = max(1, round(piece.shape[1] * scale))
     rows = {row.anchor: row for row in (overview.rows if overview else []) if row.anchor in places}
     marks = [((places[a][0] - left + 0.5) * scale, (places[a][1] - top + 0.5) * scale) for a in rows]
-    texts = [f"{row.name} {row.finding.symbol}" for row in rows.values()]
+    texts = [f"{row.hand[:1].upper()} {row.name} {row.finding.symbol}".lstrip() for row in rows.values()]
     radius, font = 0.022 * height, 0.03 * height
     corners = place_labels(marks, texts, radius, font, (width, height))
     markers = [

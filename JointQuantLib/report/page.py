@@ -11,7 +11,7 @@ from .overview import describe_overview, draw_hand
 from .pictures import LOSS_STEPS, loss_palette, shrunk
 from .results import HandResult, read_result
 from .sections import describe_joints
-from .wording import Finding, interval_between, spacing_words, visit_name
+from .wording import Finding, interval_between, side_words, spacing_words, visit_name
 
 HERE = Path(__file__).parent
 
@@ -44,7 +44,8 @@ def render(result: HandResult) -> str:
         title=title_of(result),
         result=result.content,
         visits=[
-            visit | {"name": visit_name(visits, n), "spacing": spacing_words(visit)} for n, visit in enumerate(visits)
+            visit | {"name": visit_name(visits, n), "spacing": spacing_words(visit), "side": side_words(visit)}
+            for n, visit in enumerate(visits)
         ],
         elapsed=interval_between(visits[0].get("date"), visits[-1].get("date")),
         unspaced=[str(n + 1) for n, visit in enumerate(visits) if visit.get("spacing_mm") is None],
@@ -64,6 +65,8 @@ def title_of(result: HandResult) -> str:
     sides.discard(None)
     if [joint["name"] for joint in result.joints] == ["JOINT"]:
         return "Joint space change of one joint"
+    if result.sides:
+        return "Joint space change of both hands"
     return "Joint space change" + (f", {sides.pop()} hand" if len(sides) == 1 else " of one hand")
 
 

@@ -29,6 +29,20 @@ class HandResult:
     def joints(self) -> list[dict]:
         return self.content["joints"]
 
+    @property
+    def sides(self) -> list[str]:
+        """The hands that are named: none where all joints are of one hand, else "left" and "right"."""
+        sides = {joint.get("side") for joint in self.joints}
+        return sorted(sides - {None}) if len(sides) > 1 else []
+
+    def hand_of(self, joint: dict) -> str:
+        """Of which hand a joint is, as "left"; empty where all are of one hand."""
+        return (joint.get("side") or "unknown") if self.sides else ""
+
+    def label(self, joint: dict) -> str:
+        """What a joint is called so that it is told from all others: MCP2, or "left MCP2" where there are two hands."""
+        return f"{self.hand_of(joint)} {joint['name']}".strip()
+
     def visit_pairs(self) -> list[tuple[int, int]]:
         """All (from, to) over which joints were compared, the longest way first: its numbers stand in the summary."""
         found = {(pair["from_visit"], pair["to_visit"]) for joint in self.joints for pair in joint["pairs"]}

@@ -70,6 +70,8 @@ class PairView:
 @dataclass(frozen=True)
 class JointView:
     name: str
+    label: str
+    hand: str  # empty where there is one hand only
     full_name: str
     anchor: str
     films: list[Panel]
@@ -78,7 +80,7 @@ class JointView:
 
 
 def describe_joints(result: HandResult) -> list[JointView]:
-    """The sections from proximal to distal. Every map is read once and drawn into all joints that lie on it."""
+    """The sections hand by hand, from proximal to distal. Every map is read once and drawn into all joints on it."""
     films = [result.film(visit) for visit in range(len(result.visits))]
     size = picture_size(len(result.visit_pairs()))
     panels: dict[tuple[int, int, int], list[Panel]] = {}
@@ -88,9 +90,12 @@ def describe_joints(result: HandResult) -> list[JointView]:
             pair = pair_of(joint, i, j)
             if pair is not None:
                 panels[number, i, j] = pair_panels(result, joint, pair, films, maps, size)
-    sections = [
+    ordered = sorted(enumerate(result.joints), key=lambda entry: place_in_table(result, entry[1]))
+    return [
         JointView(
             joint["name"],
+            result.label(joint),
+            result.hand_of(joint),
             full_name(joint["name"]),
             f"joint-{number}",
             [film_panel(result, joint, visit, films, size) for visit in range(len(films))],
@@ -101,9 +106,13 @@ def describe_joints(result: HandResult) -> list[JointView]:
             ],
             over_visits_plot(result, joint),
         )
-        for number, joint in enumerate(result.joints)
+        for number, joint in ordered
     ]
-    return sorted(sections, key=lambda section: place_in_hand(section.name))
+
+
+def place_in_table(result: HandResult, joint: dict) -> tuple[str, int, str]:
+    """Sorting key of a joint: left before right hand, proximal to distal, from the thumb to the little finger."""
+    return result.hand_of(joint), *place_in_hand(joint["name"])
 
 
 def picture_size(pairs: int) -> int:
@@ -158,7 +167,7 @@ def film_panel(result: HandResult, joint: dict, visit: int, films: Sequence, siz
     return Panel(
         caption,
         jpeg(grey(values, grey_range(values))),
-        f"{joint['name']} in the film of {caption}, finger pointing up",
+        f"{result.label(joint)} in the film of {caption}, finger pointing up",
         bar_percent=100 * bar / frame.side_px,
         bar_words=words,
         centre_marks=True,
@@ -187,7 +196,9 @@ def pair_panels(result: HandResult, joint: dict, pair: dict, films: Sequence, ma
         to_range = grey_range(best)
     for when, warped in fused.items():
         picture = jpeg(fusion(from_grey, warped, to_range))
-        panels.append(Panel(f"Films in one, {when}", picture, f"{joint['name']}: red-cyan fusion {when} registration"))
+        panels.append(
+            Panel(f"Films in one, {when}", picture, f"{result.label(joint)}: red-cyan fusion {when} registration")
+        )
     film_grey = grey(from_values, grey_range(from_values))
     for when in ("before", "after"):
         loss = None if maps[f"loss_{when}"] is None else sample_loss(maps[f"loss_{when}"], points)
@@ -197,7 +208,7 @@ def pair_panels(result: HandResult, joint: dict, pair: dict, films: Sequence, ma
             Panel(
                 f"Loss {when}",
                 palette_png(loss_indices(loss, film_grey)),
-                f"{joint['name']}: loss map {when} registration",
+                f"{result.label(joint)}: loss map {when} registration",
                 outlines=outlines,
             )
         )

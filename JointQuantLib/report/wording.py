@@ -178,6 +178,14 @@ def spacing_words(visit: dict) -> str:
     return f"{visit['spacing_mm']:.4g} mm per pixel, {source}"
 
 
+def side_words(visit: dict) -> str | None:
+    """Which hand a film shows and that it is turned, as far as it is known; None where nothing is."""
+    hands = visit.get("hands") or []
+    turned = ", oblique view" if any(hand["view"] == "oblique" for hand in hands) else ""
+    side = "left and right" if len(hands) > 1 else visit.get("side")
+    return f"{side or 'unknown'}{turned}" if side or turned else None
+
+
 QUALITY_WORDS = {
     "similarity_upper": "Similarity of the distal bone after registration (1 = identical)",
     "similarity_lower": "Similarity of the proximal bone after registration (1 = identical)",

@@ -40,7 +40,7 @@ class PairNodes:
     legends: dict[str, object] = field(default_factory=dict)
     warped: dict[str, object] = field(default_factory=dict)
     names: list = field(default_factory=list)  # one node a verdict
-    motions: dict[tuple[str, str], object] = field(default_factory=dict)  # (joint, bone)
+    motions: dict[tuple[str, str], object] = field(default_factory=dict)  # (title of the joint, bone)
 
 
 @dataclass
@@ -49,7 +49,7 @@ class HandNodes:
 
     films: list = field(default_factory=list)  # by visit
     names: list = field(default_factory=list)  # by visit; None where no joint was found
-    joints: dict[tuple[str, int], JointNodes] = field(default_factory=dict)  # (joint, visit)
+    joints: dict[tuple[str, int], JointNodes] = field(default_factory=dict)  # (title of the joint, visit)
     pairs: dict[tuple[int, int], PairNodes] = field(default_factory=dict)
     colors: object = None
     table: object = None
@@ -96,7 +96,7 @@ def add_visit(scene, result: HandResult, visit: int, nodes: HandNodes, folders: 
     nodes.films.append(film)
     folders.put(film, here)
     found = [joint for joint in result.joints if joint["visits"][visit]["found"]]
-    texts = [joint["name"] for joint in found]
+    texts = [result.short_title(joint) for joint in found]
     names = add_names(
         scene, f"Joints {result.visit_title(visit)}", texts, _places(result, found, texts, visit), result.spacing(visit)
     )
@@ -109,9 +109,9 @@ def add_visit(scene, result: HandResult, visit: int, nodes: HandNodes, folders: 
             origin=add_origin(scene, result, joint, visit),
             width=add_width(scene, result, joint, visit),
         )
-        nodes.joints[joint["name"], visit] = drawn
+        nodes.joints[result.title(joint), visit] = drawn
         for node in drawn.all():
-            folders.put(node, here, joint["name"])
+            folders.put(node, here, result.title(joint))
 
 
 def add_pair(scene, result: HandResult, pair: tuple[int, int], nodes: HandNodes, folders: Folders) -> None:
@@ -134,16 +134,17 @@ def add_pair(scene, result: HandResult, pair: tuple[int, int], nodes: HandNodes,
         if not is_measured(entry):
             continue
         for bone in ("upper", "lower"):
-            motion = add_motion(scene, result, joint["name"], bone, entry, nodes.films)
-            own.motions[joint["name"], bone] = motion
-            folders.put(motion, here, joint["name"])
+            title = result.title(joint)
+            motion = add_motion(scene, result, title, bone, entry, nodes.films)
+            own.motions[title, bone] = motion
+            folders.put(motion, here, title)
 
 
 def add_verdict_names(scene, result: HandResult, pair: tuple[int, int]) -> list:
     """The names of the joints over film i, a node for each verdict; the description of a point holds its number."""
     found = [joint for joint in result.joints if joint["visits"][pair[0]]["found"] and pair_of(joint, *pair)]
     verdicts = [pair_of(joint, *pair)["verdict"] for joint in found]
-    texts = [joint["name"] + VERDICT_MARKS[verdict] for joint, verdict in zip(found, verdicts, strict=True)]
+    texts = [result.short_title(joint) + VERDICT_MARKS[verdict] for joint, verdict in zip(found, verdicts, strict=True)]
     places = _places(result, found, texts, pair[0])
     added = []
     for verdict in VERDICT_MARKS:

@@ -20,7 +20,7 @@ def add_outlines(scene, result: HandResult, joint: dict, visit: int) -> dict[str
     curves = {}
     for bone, polygon in outlines_of(joint, visit).items():
         curve = scene.AddNewNodeByClass(
-            "vtkMRMLMarkupsClosedCurveNode", f"{joint['name']} {bone} {result.visit_title(visit)}"
+            "vtkMRMLMarkupsClosedCurveNode", f"{result.title(joint)} {bone} {result.visit_title(visit)}"
         )
         curve.SetCurveTypeToLinear()
         _set_points(curve, ras_points(polygon, result.spacing(visit)))
@@ -39,7 +39,7 @@ def add_axis(scene, result: HandResult, joint: dict, visit: int):
     here = joint["visits"][visit]
     origin, axis = np.array(here["position_px"]), np.array(here["axis"])
     reach = axis_reach(joint, visit)
-    line = scene.AddNewNodeByClass("vtkMRMLMarkupsLineNode", f"{joint['name']} axis {result.visit_title(visit)}")
+    line = scene.AddNewNodeByClass("vtkMRMLMarkupsLineNode", f"{result.title(joint)} axis {result.visit_title(visit)}")
     line.SetDescription("Joint axis, from the lower (proximal) to the upper (distal) bone")
     _set_points(line, ras_points([origin - reach * axis, origin + reach * axis], result.spacing(visit)))
     display = _lock(line, AXIS_COLOR)
@@ -60,7 +60,7 @@ def add_width(scene, result: HandResult, joint: dict, visit: int):
     known = here.get("width_mm") is not None and result.spacing_is_known(visit)
     text = f"{here['width_mm']:.2f} mm" if known else f"{width:.1f} px"
     line = scene.AddNewNodeByClass(
-        "vtkMRMLMarkupsLineNode", f"{joint['name']} width {text} {result.visit_title(visit)}"
+        "vtkMRMLMarkupsLineNode", f"{result.title(joint)} width {text} {result.visit_title(visit)}"
     )
     _set_points(line, ras_points([origin - width / 2 * axis, origin + width / 2 * axis], result.spacing(visit)))
     display = _lock(line, WIDTH_COLOR)
@@ -73,7 +73,9 @@ def add_width(scene, result: HandResult, joint: dict, visit: int):
 def add_origin(scene, result: HandResult, joint: dict, visit: int):
     """The joint origin: the middle of the joint space, on the axis."""
     here = joint["visits"][visit]
-    point = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", f"{joint['name']} origin {result.visit_title(visit)}")
+    point = scene.AddNewNodeByClass(
+        "vtkMRMLMarkupsFiducialNode", f"{result.title(joint)} origin {result.visit_title(visit)}"
+    )
     _set_points(point, ras_points([here["position_px"]], result.spacing(visit)))
     display = _lock(point, AXIS_COLOR)
     display.SetGlyphTypeFromString("Cross2D")

@@ -6,7 +6,7 @@ from JointQuantLib.scene.frames import ras_matrix_to_fixed
 from JointQuantLib.scene.result import HandResult
 
 
-def add_motion(scene, result: HandResult, joint_name: str, bone: str, pair: dict, films: list):
+def add_motion(scene, result: HandResult, joint_title: str, bone: str, pair: dict, films: list):
     """The transform that lays a bone of the later film onto that of the earlier one, with both films as references.
 
     "MCP2 upper visit 2 to visit 1": put the film of visit 2 under it, and this bone comes to lie on that of visit 1.
@@ -15,7 +15,7 @@ def add_motion(scene, result: HandResult, joint_name: str, bone: str, pair: dict
 
     i, j = pair["from_visit"], pair["to_visit"]
     transform = scene.AddNewNodeByClass(
-        "vtkMRMLLinearTransformNode", f"{joint_name} {bone} visit {j + 1} to visit {i + 1}"
+        "vtkMRMLLinearTransformNode", f"{joint_title} {bone} visit {j + 1} to visit {i + 1}"
     )
     matrix = ras_matrix_to_fixed(pair[f"{bone}_motion"], result.spacing(i), result.spacing(j))
     slicer.util.updateTransformMatrixFromArray(transform, matrix)

@@ -34,6 +34,18 @@ class HandResult:
         """(from visit, to visit) of all measured pairs, in order."""
         return sorted({(pair["from_visit"], pair["to_visit"]) for joint in self.joints for pair in joint["pairs"]})
 
+    @property
+    def shows_both_hands(self) -> bool:
+        return len({joint["side"] for joint in self.joints}) > 1
+
+    def title(self, joint: dict) -> str:
+        """The name of a joint in the scene: MCP2, or "left MCP2" where the result is of both hands."""
+        return f"{joint['side'] or 'unknown'} {joint['name']}" if self.shows_both_hands else joint["name"]
+
+    def short_title(self, joint: dict) -> str:
+        """The same to be written over a film: MCP2 or "L MCP2"."""
+        return f"{(joint['side'] or '?')[0].upper()} {joint['name']}" if self.shows_both_hands else joint["name"]
+
     def spacing(self, visit: int) -> float:
         """Millimetres per pixel, or 1.0 where unknown: then a length in the scene is a number of pixels."""
         return self.visits[visit]["spacing_mm"] or 1.0

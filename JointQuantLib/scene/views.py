@@ -41,8 +41,10 @@ def write_views(folder: Path, after_each: Callable[[], None] = lambda: None) -> 
             write(f"view_{pair[0]}_{pair[1]}_{kind}.png", draw_pair(view, result, nodes, pair, kind))
         for joint in result.joints:
             entry = pair_of(joint, *pair)  # one that is not measurable is drawn too: its maps show why
-            if drawn.loss and entry and entry["origin_px"] and (joint["name"], pair[0]) in nodes.joints:
-                write(f"view_{joint['name']}_{pair[0]}_{pair[1]}.png", draw_joint(view, result, nodes, pair, joint))
+            title = result.title(joint)
+            if drawn.loss and entry and entry["origin_px"] and (title, pair[0]) in nodes.joints:
+                name = f"view_{title.replace(' ', '_')}_{pair[0]}_{pair[1]}.png"
+                write(name, draw_joint(view, result, nodes, pair, joint))
     return written
 
 
@@ -71,7 +73,7 @@ def draw_pair(view: SliceView, result: HandResult, nodes: HandNodes, pair: tuple
 
 def draw_joint(view: SliceView, result: HandResult, nodes: HandNodes, pair: tuple[int, int], joint: dict) -> np.ndarray:
     """One joint before and after registration, side by side, with its bones, axis and origin."""
-    drawn, own = nodes.pairs[pair], nodes.joints[joint["name"], pair[0]]
+    drawn, own = nodes.pairs[pair], nodes.joints[result.title(joint), pair[0]]
     entry = pair_of(joint, *pair)
     show_only(nodes, [*own.outlines.values(), own.axis, own.origin])
     kinds = [kind for kind in KINDS if kind in drawn.loss]
@@ -84,7 +86,7 @@ def draw_joint(view: SliceView, result: HandResult, nodes: HandNodes, pair: tupl
         view.look_at(centre, result.spacing(pair[0]), extent / JOINT_SIZE)
         place_legend(view, drawn, kind, shown=legend > 0)
         number = "" if kind == "before" else f": {change_text(entry)}"
-        view.set_title(f"{joint['name']} {kind} registration{number}", 14)
+        view.set_title(f"{result.title(joint)} {kind} registration{number}", 14)
         panels.append(view.draw())
     return np.hstack(panels)
 

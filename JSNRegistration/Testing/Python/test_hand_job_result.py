@@ -33,7 +33,9 @@ def result(folder: Path) -> dict:
 def test_all_fourteen_joints_are_measured(result):
     assert [joint["name"] for joint in result["joints"]] == list(JOINT_NAMES)
     assert {pair["verdict"] for _, pair in all_pairs(result)} == {"measured"}
-    assert result["warnings"] == []
+    assert result["warnings"] == ["The side was read from the picture under the assumption of a posteroanterior view."]
+    (hand,) = result["visits"][0]["hands"]
+    assert (hand["side"], hand["view"]) == ("left", "PA")
 
 
 def test_the_changes_agree_with_the_truth_at_the_reported_origin_and_axis(result):

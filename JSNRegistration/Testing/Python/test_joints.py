@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from JointQuantLib.errors import BadInput
 from JSNRegistrationLib.joint_files import pixels_of, read_joints
-from JSNRegistrationLib.joints import CROP_JOINT, JOINT_NAMES, Joint, ijk_to_ras, write_joints
+from JSNRegistrationLib.joints import CROP_JOINT, JOINT_NAMES, PA, Hand, Joint, ijk_to_ras, write_joints
 from JSNRegistrationLib.radiograph import Radiograph
 
 ROWS, COLUMNS = 300, 200
@@ -25,8 +25,12 @@ def film(spacing_mm: float | None = 0.15, side: str | None = None) -> Radiograph
     return Radiograph(pixels, spacing_mm, "user", Path("film.png"), "", None, side, None, (0.0, 1.0))
 
 
-def nothing_found(_film: Radiograph) -> list[Joint]:
+def nothing_found(_film: Radiograph) -> list[Hand]:
     return []
+
+
+def hand(*joints: Joint, side: str | None = "left") -> Hand:
+    return Hand(side, PA, joints, 0.9)
 
 
 def joint(name: str = "MCP2", position=(100.0, 150.0), axis=(0.0, -1.0), **more) -> Joint:
@@ -112,6 +116,17 @@ def test_slicer_points_are_read_for_the_visit_of_their_label(tmp_path, system, s
     assert [j.axis for j in first + second] == [pytest.approx(a) for a in [(0, -1)] * 2 + [(-1, 0)] * 2]
 
 
+def test_a_label_may_begin_with_its_side(tmp_path):
+    points = {"L_MCP2_1": (15.0, 30.0, 0), "R_MCP2_1": (3.0, 30.0, 0), "l_pip2_1": (15, 3, 0), "R_PIP2_1": (3, 3, 0)}
+    path = written(tmp_path, markups(points))
+    first, second = read_joints(path, [film(), film()], nothing_found)
+    assert first == []
+    assert [(j.side, j.name) for j in second] == [
+        *[("left", "MCP2"), ("right", "MCP2"), ("left", "PIP2"), ("right", "PIP2")],
+    ]
+    assert [j.axis for j in second] == [pytest.approx((0, -1))] * 4  # along its own finger, not to the other hand's
+
+
 def test_points_not_yet_placed_are_passed_over(tmp_path):
     content = markups({"MCP2": (3, 30, 0), "PIP2": (3, 3, 0), "F-3": (0, 0, 0)})
     content["markups"][0]["controlPoints"][2]["positionStatus"] = "undefined"
@@ -120,7 +135,8 @@ def test_points_not_yet_placed_are_passed_over(tmp_path):
 
 def test_an_axis_that_the_file_does_not_give_comes_from_the_finder(tmp_path):
     path = written(tmp_path, markups({"MCP2": (15, 30, 0)}))
-    (only,) = read_joints(path, [film()], lambda _: [joint(position=(101, 202), axis=(0.6, -0.8), width_px=33.0)])[0]
+    seen = joint(position=(101, 202), axis=(0.6, -0.8), width_px=33.0)
+    (only,) = read_joints(path, [film()], lambda _: [hand(seen)])[0]
     assert (only.position_px, only.axis, only.width_px) == (pytest.approx((100, 200)), (0.6, -0.8), 33.0)
 
 
@@ -133,7 +149,7 @@ def test_a_joint_given_for_the_first_visit_is_carried_with_its_place_relative_to
     path = tmp_path / "joints.json"
     # 4 px towards the tip and 3 px to the right of the axis.
     write_joints(path, [[joint(position=(103.0, 146.0), axis=(0.0, -1.0))]])
-    _, (carried,) = read_joints(path, [first, second], lambda f: [seen[id(f)]])
+    _, (carried,) = read_joints(path, [first, second], lambda f: [hand(seen[id(f)])])
     assert carried.position_px == pytest.approx((60 + 8, 80 + 6))
     assert carried.axis == pytest.approx((1.0, 0.0))
     assert (carried.width_px, carried.confidence) == (80.0, 0.7)
@@ -143,6 +159,25 @@ def test_a_joint_that_cannot_be_carried_stays_absent(tmp_path):
     path = tmp_path / "joints.json"
     write_joints(path, [[joint(), joint(CROP_JOINT)]])
     assert [len(v) for v in read_joints(path, [film(), film()], nothing_found)] == [2, 0]
+
+
+def test_a_joint_of_a_film_of_two_hands_is_carried_with_its_own_hand(tmp_path):
+    first, second = film(), film()
+    seen = {
+        id(first): [hand(joint(position=(50.0, 150.0))), hand(joint(position=(150.0, 150.0)), side="right")],
+        id(second): [hand(joint(position=(60.0, 100.0))), hand(joint(position=(140.0, 200.0)), side="right")],
+    }
+    path = tmp_path / "joints.json"
+    write_joints(path, [[replace(joint(position=(153.0, 149.0)), side="right")]])
+    _, (carried,) = read_joints(path, [first, second], lambda f: seen[id(f)])
+    assert carried.side == "right"
+    assert carried.position_px == pytest.approx((143.0, 199.0))
+
+
+def test_a_joint_without_a_side_that_has_to_be_found_on_a_film_of_two_hands_is_refused(tmp_path):
+    path = written(tmp_path, [[{"name": "MCP2", "position_px": [50, 50]}]])
+    with pytest.raises(BadInput, match=r"no side, and film.png shows two hands; give its side \(in Slicer as L_MCP2\)"):
+        read_joints(path, [film(), film()], lambda _: [hand(joint()), hand(joint(), side="right")])
 
 
 def entry(**changes) -> dict:
@@ -156,6 +191,7 @@ def entry(**changes) -> dict:
         ([], "no list of joints"),
         ({"schema": "other/3", "visits": [[]]}, "schema"),
         ([[entry(), entry()]], "named twice"),
+        ([[entry(), entry(side=None)]], "named twice"),
         ([[entry(name="MCP6")]], "no joint"),
         ([[{"position_px": [1, 2]}]], "no name"),
         ([[entry(position_px=[200.6, 10])]], "outside its film"),
@@ -169,6 +205,7 @@ def entry(**changes) -> dict:
         ([[entry(side="up")]], "side"),
         ([[entry(upper=[[0, 0], [1, 1]])]], "three points"),
         ([[entry()], [entry()], [entry()]], "3 visits"),
+        (markups({"X_MCP2": (3, 3, 0)}), "label"),
         (markups({"MCP2_7": (3, 3, 0)}), "visit 7"),
         (markups({"F-1": (3, 3, 0)}), "label"),
         (markups({"MCP2": (3, 3, 0), "MCP2_0": (3, 3, 0)}), "named twice"),

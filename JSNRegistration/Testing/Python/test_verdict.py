@@ -169,6 +169,30 @@ def test_a_visit_without_the_joint_is_told_and_spoils_no_other_pair():
     assert pairs[0, 2].change.change_px == pytest.approx(-1.0, abs=0.05)
 
 
+def test_a_joint_that_may_be_another_one_is_doubtful_at_best():
+    first, second = JOINT.film().crop, JOINT.film(Pose(gap_px=-1)).crop
+    (pair,) = measure_joint(
+        "PIP3", None, [SeenJoint(first), SeenJoint(second, unlike={0: "elsewhere"})], [0.15] * 2
+    ).pairs
+    assert pair.verdict == Verdict(DOUBTFUL, "elsewhere")
+    assert pair.change.change_px == pytest.approx(-1.0, abs=0.05)
+    (pair,) = measure_joint("PIP3", None, [SeenJoint(first, doubt="misplaced"), SeenJoint(second)], [0.15] * 2).pairs
+    assert pair.verdict == Verdict(DOUBTFUL, "visit 1: misplaced")
+    noise = replace(second, pixels=np.random.default_rng(0).normal(100.0, 20.0, second.pixels.shape).astype(np.float32))
+    (pair,) = measure_joint("PIP3", None, [SeenJoint(first), SeenJoint(noise, doubt="misplaced")], [0.15] * 2).pairs
+    assert pair.verdict.status == NOT_MEASURABLE
+
+
+def test_a_joint_that_may_be_another_one_spoils_no_visits_that_agree():
+    films = [JOINT.film(Pose(gap_px=gap)).crop for gap in (0.0, -1.0, 3.0)]
+    seen = [SeenJoint(films[0]), SeenJoint(films[1]), SeenJoint(films[2], unlike={0: "elsewhere", 1: "elsewhere"})]
+    doubted = {(p.from_visit, p.to_visit): p for p in measure_joint("PIP3", None, seen, [0.15] * 3).pairs}
+    assert [doubted[key].verdict.status for key in ((0, 1), (0, 2), (1, 2))] == [MEASURED, DOUBTFUL, DOUBTFUL]
+    alone = measure_joint("PIP3", None, [SeenJoint(film) for film in films[:2]], [0.15] * 2).pairs[0]
+    assert doubted[0, 1].change.change_px == alone.change.change_px
+    assert doubted[0, 2].change.change_px == pytest.approx(3.0, abs=0.1)
+
+
 def test_three_visits_close_and_keep_what_each_pair_says_alone():
     films = [
         JOINT.film(Pose((k, -k), 2.0 * k, -0.6 * k, 0.0, 0.4 * k), Exposure(noise=2.0, noise_seed=k)) for k in range(3)
