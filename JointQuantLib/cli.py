@@ -203,10 +203,12 @@ def _parser() -> argparse.ArgumentParser:
 
     train = jobs.add_parser("train", help="train a model anew")
     models = train.add_subparsers(dest="model", required=True, metavar="MODEL", parser_class=_Parser)
-    hand_joints = models.add_parser("hand-joints", parents=[common, out], help="finds the joints; needs PyTorch")
+    hand_joints = models.add_parser(
+        "hand-joints", parents=[common, out], help="finds joints and their bones; needs PyTorch"
+    )
     hand_joints.add_argument("--films", type=_positive_number, metavar="N", help="learn from N simulated films")
-    hand_joints.add_argument("--minutes", type=_minutes, metavar="M", help="stop after M minutes")
-    hand_joints.add_argument("--data", type=Path, metavar="DIR", help="a folder that keeps simulated images, so that they are made once")
+    hand_joints.add_argument("--minutes", type=_minutes, metavar="M", help="each network learns M minutes at most")
+    hand_joints.add_argument("--data", type=Path, metavar="DIR", help="a folder that keeps the simulated images")
     hand_joints.set_defaults(run=_train_hand_joints)
 
     scene = jobs.add_parser("scene", parents=[common], help="write DIR/scene.mrb, to be opened in 3D Slicer")

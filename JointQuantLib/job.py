@@ -37,6 +37,7 @@ REPORTED_PACKAGES = (
     "matplotlib",
     "slicer-core",
     "vtk",
+    "torch",
 )
 
 ProgressMode = Literal["human", "json", "none"]

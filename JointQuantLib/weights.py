@@ -104,8 +104,8 @@ def read_entry(folder: Path, name: str) -> ManifestEntry:
 def write_weights(folder: Path, name: str, arrays: Mapping[str, np.ndarray], entry: ManifestEntry) -> ManifestEntry:
     """Write the arrays, enter them in the manifest, and return the entry as it stands there, with its SHA-256.
 
-    The same arrays give the same bytes, on every machine. Other models of the folder stay as they are; an earlier one
-    of this name is replaced. The model card is the caller's.
+    The same arrays give the same bytes on one machine; another zlib may pack them otherwise. Other models of the folder
+    stay as they are; an earlier one of this name is replaced. The model card is the caller's.
 
     :param arrays: finite, of float16 or float32; what type each has is kept.
     :raises ValueError: when they are not.
@@ -138,7 +138,7 @@ def _manifest(path: Path) -> dict[str, Any]:
 
 
 def _packed(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """The bytes of an .npz file, as np.savez writes it but for the time of day, and sorted by name."""
+    """The bytes of an .npz file, as np.savez_compressed writes it but for the time of day, and sorted by name."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         for name in sorted(arrays):
@@ -148,7 +148,7 @@ def _packed(arrays: Mapping[str, np.ndarray]) -> bytes:
             item.external_attr = 0o644 << 16
             data = io.BytesIO()
             np.lib.format.write_array(data, _storable(name, arrays[name]), version=(1, 0), allow_pickle=False)
-            archive.writestr(item, data.getvalue())
+            archive.writestr(item, data.getvalue(), zipfile.ZIP_DEFLATED, compresslevel=9)
     return content.getvalue()
 
 
@@ -173,4 +173,4 @@ def _put(path: Path, content: bytes) -> None:
 
 
 def _remedy(name: str) -> str:
-    return f"install JointQuant anew, or train it with jointquant train {name}"
+    return f"install JointQuant anew, or train {name} again (jointquant train --help)"

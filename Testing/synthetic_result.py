@@ -301,6 +301,8 @@ def describe_joint(joint: str, motions: list, pairs: list, spacing_mm: float | N
                 "width_se_mm": 0.2 * spacing_mm if spacing_mm else None,
                 "upper": outline(upper, "base", motions[v][upper]).tolist(),
                 "lower": outline(lower, "head", motions[v][lower]).tolist(),
+                "space_line": [],
+                "outlined_by": "classical",
             }
         )
     return {
@@ -313,6 +315,7 @@ def describe_joint(joint: str, motions: list, pairs: list, spacing_mm: float | N
 
 VISIT_NUMBERS = (
     *("position_px", "axis", "confidence", "width_px", "width_se_px", "width_mm", "width_se_mm", "upper", "lower"),
+    *("space_line", "outlined_by"),
 )
 PAIR_NUMBERS = (
     *("origin_px", "axis", "upper_motion", "lower_motion", "change_px", "se_px", "change_mm", "se_mm", "interval_px"),

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import ndimage
 
 from JointQuantLib.errors import BadInput
-from JSNRegistrationLib.bone_outline import Outlines, find_outlines, region_of
+from JSNRegistrationLib.bone_finding.bone_regions import BoneRegions
+from JSNRegistrationLib.bone_outline import find_outlines, region_of
 from JSNRegistrationLib.joint_space import JointSpace, across, joint_frame, measure_space, unit
 
 if TYPE_CHECKING:
@@ -28,6 +30,9 @@ LARGEST_SINGLE_JOINT_PX = 600
 USUAL_SPACING_MM = 0.15  # of a film of a whole hand
 BORDER_SHARE = 0.5  # of the half width: as much may be cut off by the border of the film
 WIDTH_RANGE = (0.75, 1.3)  # of the typical width: what is believed of a width
+LEAST_ALIKE = 0.8  # Dice of the network's and the classical region of a bone that are taken for the same
+LEAST_BONE_SHARE = 0.02  # of the crop: less of a bone is no bone
+DRAWN, NETWORK, CLASSICAL = "person", "network", "classical"  # who outlined the bones
 DOUBTFUL = 0.6  # confidence below which a reason is given
 
 
@@ -54,14 +59,16 @@ class JointCrop:
     nominal_spacing_mm: float
     confidence: float = 1.0
     reason: str | None = None
+    outlined_by: str = DRAWN  # or NETWORK, CLASSICAL
 
 
-def cut_joint(film: Radiograph, joint: Joint) -> JointCrop:
+def cut_joint(film: Radiograph, joint: Joint, regions: BoneRegions | None = None) -> JointCrop:
     """The piece of a film around a joint, with the outlines of its two bones and the joint frame.
 
     The position may be off by 1.5 mm and the axis by 8 degrees: both are found again from the outlines. Outlines that
-    the joint brings along (drawn by a person) are used as they are. Where the spacing of the film is unknown it is
-    guessed from the width of the bone (``joint.width_px``), without that from a usual film.
+    the joint brings along (drawn by a person) are used as they are. Else outlines are found without a learned model;
+    where the ``regions`` that the bone network saw are others, or show an epiphysis, these are used. Where the spacing
+    of the film is unknown it is guessed from the width of the bone (``joint.width_px``), without that from a usual film.
 
     Never fails for a joint that is hard to see: ``confidence`` and ``reason`` tell. Raises BadInput for a position
     outside the film and for a piece of film without any contrast.
@@ -73,7 +80,7 @@ def cut_joint(film: Radiograph, joint: Joint) -> JointCrop:
             f"{joint.name} lies at ({x:.0f}, {y:.0f}), outside of {film.path} ({_size(film.pixels)}); "
             "correct its position."
         )
-    spacing = film.spacing_mm or _guessed_spacing(film, joint)
+    spacing = _spacing(film, joint)
     half = int(np.ceil(HALF_WIDTH_MM / spacing))
     left, top = round(x) - half, round(y) - half
     window = (slice(max(0, top), min(rows, top + 2 * half + 1)), slice(max(0, left), min(columns, left + 2 * half + 1)))
@@ -85,30 +92,90 @@ def cut_joint(film: Radiograph, joint: Joint) -> JointCrop:
         )
     position = np.array([x, y], float) - offset
     axis = unit(joint.axis)
-    usual = typical_width_mm(joint.name) / spacing
-    width = float(np.clip(joint.width_px or usual, WIDTH_RANGE[0] * usual, WIDTH_RANGE[1] * usual))
-    if joint.upper is not None and joint.lower is not None:
-        upper, lower = (region_of(np.asarray(p, float) - offset, pixels.shape) for p in (joint.upper, joint.lower))
-        if not upper.any() or not lower.any():
-            raise BadInput(f"An outline of {joint.name} in {film.path} lies outside of the joint; draw it again.")
-        found = None
-    else:
-        found = find_outlines(pixels, position, axis, width, spacing)
-        upper, lower = region_of(found.upper, pixels.shape), region_of(found.lower, pixels.shape)
-    origin, new_axis, new_width, space = joint_frame(pixels, upper, lower, position, axis, spacing)
-    if found is not None and _moved(position, axis, width, origin, new_axis, new_width, spacing):
-        new_width = float(np.clip(new_width, WIDTH_RANGE[0] * usual, WIDTH_RANGE[1] * usual))
-        again = find_outlines(pixels, origin, new_axis, new_width, spacing)
-        if again.cost < found.cost + 0.05:
-            found = again
-            upper, lower = region_of(found.upper, pixels.shape), region_of(found.lower, pixels.shape)
-            origin, new_axis, _, space = joint_frame(pixels, upper, lower, origin, new_axis, spacing)
+    usual, width = typical_width_mm(joint.name) / spacing, bone_width_px(film, joint)
+    bones = _drawn(film, joint, offset, pixels.shape)
+    if bones is None:
+        network = _of_network(regions, offset, pixels.shape)
+        bones, (origin, new_axis, space) = _outlined(pixels, position, axis, width, usual, spacing)
+        if network is not None and not _finer(bones, network):
+            bones = network
+    if bones.by != CLASSICAL:
+        origin, new_axis, _, space = joint_frame(pixels, bones.upper, bones.lower, position, axis, spacing)
     shift_mm = np.subtract(origin, position) * spacing
-    confidence, reason = _judge(found, space, pixels.shape, half, shift_mm, np.dot(unit(axis), new_axis))
-    axis = new_axis
+    confidence, reason = _judge(bones.seen, space, pixels.shape, half, shift_mm, np.dot(axis, new_axis))
     return JointCrop(
-        joint.name, joint.side, offset, pixels, upper, lower, origin, axis, float(spacing), confidence, reason
+        joint.name,
+        joint.side,
+        offset,
+        pixels,
+        bones.upper,
+        bones.lower,
+        origin,
+        new_axis,
+        float(spacing),
+        confidence,
+        reason,
+        bones.by,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Bones:
+    """Regions of both bones, who outlined them, and how well the upper, the lower and the line between them were seen
+    (0 to 1), None where a person drew them."""
+
+    upper: np.ndarray
+    lower: np.ndarray
+    by: str
+    seen: tuple[float, float, float] | None
+
+
+def _drawn(film: Radiograph, joint: Joint, offset, shape: tuple[int, int]) -> _Bones | None:
+    if joint.upper is None or joint.lower is None:
+        return None
+    upper, lower = (region_of(np.asarray(p, float) - offset, shape) for p in (joint.upper, joint.lower))
+    if not upper.any() or not lower.any():
+        raise BadInput(f"An outline of {joint.name} in {film.path} lies outside of the joint; draw it again.")
+    return _Bones(upper, lower, DRAWN, None)
+
+
+def _of_network(regions: BoneRegions | None, offset, shape: tuple[int, int]) -> _Bones | None:
+    if regions is None:
+        return None
+    upper, lower = regions.on_crop(offset, shape)
+    if min(np.count_nonzero(upper), np.count_nonzero(lower)) < LEAST_BONE_SHARE * upper.size:
+        return None
+    return _Bones(upper, lower, NETWORK, (*regions.seen(), 1.0))
+
+
+def _finer(classical: _Bones, network: _Bones) -> bool:
+    """Whether the outlines without a learned model, which follow the edges of the film itself, are the better ones.
+
+    They are where both mean the same bones (Dice of each), but for the epiphyses of a child, which they do not know.
+    """
+    if any(ndimage.label(region)[1] > 1 for region in (network.upper, network.lower)):
+        return False
+    pairs = ((classical.upper, network.upper), (classical.lower, network.lower))
+    dice = (2 * np.count_nonzero(a & b) / max(np.count_nonzero(a) + np.count_nonzero(b), 1) for a, b in pairs)
+    return min(dice) >= LEAST_ALIKE
+
+
+def _outlined(pixels: np.ndarray, position, axis, width: float, usual: float, spacing: float):
+    """The bones without a learned model, and (origin, axis, joint space); looked for twice where they lie elsewhere."""
+
+    def look(origin, axis, width):
+        found = find_outlines(pixels, origin, axis, width, spacing)
+        upper, lower = region_of(found.upper, pixels.shape), region_of(found.lower, pixels.shape)
+        return found, upper, lower, joint_frame(pixels, upper, lower, origin, axis, spacing)
+
+    found, upper, lower, (origin, new_axis, new_width, space) = look(position, axis, width)
+    if _moved(position, axis, width, origin, new_axis, new_width, spacing):
+        new_width = float(np.clip(new_width, WIDTH_RANGE[0] * usual, WIDTH_RANGE[1] * usual))
+        again, *bones, frame = look(origin, new_axis, new_width)
+        if again.cost < found.cost + 0.05:
+            found, (upper, lower), (origin, new_axis, _, space) = again, bones, frame
+    seen = (found.upper_seen, found.lower_seen, found.line_seen)
+    return _Bones(upper, lower, CLASSICAL, seen), (origin, new_axis, space)
 
 
 def _moved(position, axis, width, origin, new_axis, new_width, spacing) -> bool:
@@ -120,7 +187,16 @@ def _moved(position, axis, width, origin, new_axis, new_width, spacing) -> bool:
     return bool(wider or turned > 0.06 or aside > 0.7 or along > 1.5)
 
 
-def _guessed_spacing(film: Radiograph, joint: Joint) -> float:
+def bone_width_px(film: Radiograph, joint: Joint) -> float:
+    """Width of the bones across a joint in film pixels: as it was found, if it can be believed, else a usual one."""
+    usual = typical_width_mm(joint.name) / _spacing(film, joint)
+    return float(np.clip(joint.width_px or usual, WIDTH_RANGE[0] * usual, WIDTH_RANGE[1] * usual))
+
+
+def _spacing(film: Radiograph, joint: Joint) -> float:
+    """Millimetres a pixel: of the film, or a guess."""
+    if film.spacing_mm is not None:
+        return film.spacing_mm
     if joint.width_px:
         return typical_width_mm(joint.name) / joint.width_px
     if max(film.pixels.shape) <= LARGEST_SINGLE_JOINT_PX:
@@ -129,16 +205,16 @@ def _guessed_spacing(film: Radiograph, joint: Joint) -> float:
 
 
 def _judge(
-    found: Outlines | None, space: JointSpace, shape, half: int, shift_mm, turn_cosine: float
+    seen: tuple[float, float, float] | None, space: JointSpace, shape, half: int, shift_mm, turn_cosine: float
 ) -> tuple[float, str | None]:
     """Confidence (0 to 1) and the reason of the weakest point, if there is one."""
     doubts = [] if np.isfinite(space.width_px) else [(0.5, space.reason)]
     if min(shape) < 2 * half + 1 - BORDER_SHARE * half:
         doubts.append((0.5, "the joint lies at the border of the film"))
-    if found is not None:
-        doubts.append((found.upper_seen, "the outline of the upper bone is not clear"))
-        doubts.append((found.lower_seen, "the outline of the lower bone is not clear"))
-        doubts.append((found.line_seen, "the joint space is hardly seen between the two bones"))
+    if seen is not None:
+        doubts.append((seen[0], "the outline of the upper bone is not clear"))
+        doubts.append((seen[1], "the outline of the lower bone is not clear"))
+        doubts.append((seen[2], "the joint space is hardly seen between the two bones"))
         far = float(np.hypot(*shift_mm))
         doubts.append((1.0 - (far - 2.0) / 3.0, "the joint was found far from its position"))
         turned = float(np.degrees(np.arccos(np.clip(turn_cosine, -1.0, 1.0))))

@@ -12,12 +12,16 @@ from typing import Any
 import numpy as np
 from skimage.measure import find_contours
 
+from JointQuantLib import devices
 from JointQuantLib.job import plain, versions
-from JSNRegistrationLib.bones import JointCrop
+from JointQuantLib.weights import TRAINED_ON_SIMULATED
+from JSNRegistrationLib.bones import JointCrop, typical_width_mm
 from JSNRegistrationLib.earlier_result import EarlierResult
 from JSNRegistrationLib.hand_request import HandRequest
 from JSNRegistrationLib.hands_on_films import HandsOnFilms
+from JSNRegistrationLib.joint_finding.joint_finder import NETWORK
 from JSNRegistrationLib.joint_measurement import JointMeasurement, PairMeasurement, SeenJoint
+from JSNRegistrationLib.joint_space import space_line
 from JSNRegistrationLib.joints import JOINT_NAMES, SIDES, Joint, JointKey, write_joints
 from JSNRegistrationLib.narrowing import CONFIDENCE_Z, JointSpaceChange
 from JSNRegistrationLib.radiograph import Radiograph
@@ -50,7 +54,6 @@ QUALITY_COLUMNS = (
     "magnification",
 )
 METHOD = "classical registration of each bone"
-FINDERS = {"network": "joints found by a trained network"}
 
 
 def hand_result(
@@ -68,7 +71,9 @@ def hand_result(
     warnings = list(warnings)
     if any(film.spacing_mm is None for film in films):
         warnings.append("The pixel spacing of a film is unknown, so its results are in pixels: give it with --spacing.")
-    if request.device not in ("auto", "cpu") and found.finder != "network":
+    learned = _learned(found, measured)
+    how = f", {' and '.join(learned)} found by networks {TRAINED_ON_SIMULATED}" if learned else ", no learned model"
+    if request.device not in ("auto", "cpu") and not learned:
         warnings.append(f"The classical registration runs on the CPU; --device {request.device} was not used.")
     return plain(
         {
@@ -76,10 +81,9 @@ def hand_result(
             "job": "hand",
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "inputs": [{"path": film.path.name, "sha256": film.sha256} for film in films],
-            "parameters": request.parameters()
-            | {"method": f"{METHOD}, {FINDERS.get(found.finder, 'no learned model')}"},
+            "parameters": request.parameters() | {"method": METHOD + how},
             "versions": versions(),
-            "device": "cpu",
+            "device": devices.choose(request.device) if learned else devices.CPU,
             "seed": request.seed,
             "warnings": warnings,
             "sign_convention": SIGN_CONVENTION,
@@ -87,6 +91,13 @@ def hand_result(
             "joints": joints,
         }
     )
+
+
+def _learned(found: HandsOnFilms, measured: Sequence[JointMeasurement]) -> list[str]:
+    """What networks found: joints, bones."""
+    crops = [seen.crop for joint in measured for seen in joint.seen if seen.crop is not None]
+    by_network = {"joints": found.finder == NETWORK, "bones": any(crop.outlined_by == NETWORK for crop in crops)}
+    return [what for what, learned in by_network.items() if learned]
 
 
 def write_hand_result(folder: Path, result: dict[str, Any]) -> None:
@@ -146,6 +157,7 @@ def _seen(joint: JointMeasurement, visit: int, spacing_mm: float | None) -> dict
         "position_px": None if frame is None else frame.origin_px,
         "axis": None if frame is None else frame.axis,
         "confidence": None if crop is None else crop.confidence,
+        "outlined_by": None if crop is None else crop.outlined_by,
         "reason": _reason(joint.seen[visit]),
         "width_px": width_px,
         "width_se_px": se_px,
@@ -153,6 +165,7 @@ def _seen(joint: JointMeasurement, visit: int, spacing_mm: float | None) -> dict
         "width_se_mm": _mm(se_px, spacing_mm),
         "upper": None if crop is None else _outline(crop, crop.upper),
         "lower": None if crop is None else _outline(crop, crop.lower),
+        "space_line": None if crop is None else _space_line(crop),
     }
 
 
@@ -258,6 +271,13 @@ def _outline(crop: JointCrop, region: np.ndarray) -> list[list[float]]:
     longest = max(borders, key=len)
     points = longest[::2, ::-1] - 1.0 + np.asarray(crop.offset_px, float)
     return np.round(points, 1).tolist()
+
+
+def _space_line(crop: JointCrop) -> list[list[float]]:
+    """The line through the joint space in film pixels, to a tenth of a pixel."""
+    half_width = 0.5 * typical_width_mm(crop.name) / crop.nominal_spacing_mm
+    line = space_line(crop.upper, crop.lower, crop.origin_px, crop.axis, half_width)
+    return np.round(line + np.asarray(crop.offset_px, float), 1).tolist()
 
 
 def _joints_used(result: dict, visit: int) -> list[Joint]:

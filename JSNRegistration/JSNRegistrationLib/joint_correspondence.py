@@ -18,25 +18,7 @@ import numpy as np
 
 from JSNRegistrationLib.bones import typical_width_mm
 from JSNRegistrationLib.joints import FINGER_JOINTS, JOINT_NAMES, Joint
-
-# Where the joints of a hand of usual size lie, in mm from MCP3: x towards the thumb, y towards the wrist. Round
-# figures, fingers a little spread.
-USUAL_PLACES_MM = {
-    "MCP1": (53, 42),
-    "IP1": (70, 14),
-    "MCP2": (22, -3),
-    "PIP2": (27, -44),
-    "DIP2": (30, -67),
-    "MCP3": (0, 0),
-    "PIP3": (0, -45),
-    "DIP3": (-2, -72),
-    "MCP4": (-18, 9),
-    "PIP4": (-24, -31),
-    "DIP4": (-28, -57),
-    "MCP5": (-35, 20),
-    "PIP5": (-46, -11),
-    "DIP5": (-52, -29),
-}
+from JSNRegistrationLib.usual_hand import USUAL_PLACES_MM
 
 # How far a joint may lie from where the whole hand carries it (mm), when that whole is looked for: fingers are spread.
 LOOSENESS_MM = {"MCP": 4.0, "MCP1": 8.0, "IP1": 12.0, "PIP": 9.0, "DIP": 13.0}

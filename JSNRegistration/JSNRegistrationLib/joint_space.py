@@ -312,3 +312,19 @@ def unit(vector) -> np.ndarray:
     """The vector as a float array of length one."""
     vector = np.asarray(vector, float)
     return vector / np.hypot(*vector)
+
+
+def space_line(upper: np.ndarray, lower: np.ndarray, origin, axis, half_width: float) -> np.ndarray:
+    """The line (n, 2) through the joint space, pixels x y, from one side of the joint to the other.
+
+    Midway between the end of the lower and the beginning of the upper region along the axis, at every pixel across the
+    joint up to ``half_width`` pixels from the origin where both are met; where they overlap, the middle of the overlap.
+    """
+    u = np.arange(-np.floor(half_width), half_width + 0.5)
+    v = np.arange(-half_width, half_width, 0.25)
+    up = sample_frame(upper.astype(np.float32), origin, axis, u, v, cval=0.0) > 0.5
+    low = sample_frame(lower.astype(np.float32), origin, axis, u, v, cval=0.0) > 0.5
+    both = up.any(axis=0) & low.any(axis=0)
+    begin, end = v[np.argmax(up, axis=0)], v[len(v) - 1 - np.argmax(low[::-1], axis=0)]
+    middle = 0.5 * (begin + end)[both]
+    return np.asarray(origin, float) + u[both, None] * across(axis) + middle[:, None] * np.asarray(axis, float)

@@ -8,7 +8,10 @@ import numpy as np
 from scipy import ndimage
 
 from JointQuantLib.errors import BadInput
-from JSNRegistrationLib.bones import JointCrop, crop_from_masks, cut_joint
+from JSNRegistrationLib.bone_finding import bone_regions
+from JSNRegistrationLib.bone_finding.bone_regions import BoneRegions
+from JSNRegistrationLib.bone_finding.joint_picture import PictureFrame
+from JSNRegistrationLib.bones import JointCrop, bone_width_px, crop_from_masks, cut_joint
 from JSNRegistrationLib.film_reading.mask_file import read_mask
 from JSNRegistrationLib.hand_request import HandRequest
 from JSNRegistrationLib.hands_on_films import FollowedHand, is_noise
@@ -43,15 +46,19 @@ def joints_on_films(
     return {
         JointKey(hand.side, name): seen
         for hand in hands
-        for name, seen in _joints_of(hand, films, request.only).items()
+        for name, seen in _joints_of(hand, films, request.only, request.device).items()
     }
 
 
 def _joints_of(
-    hand: FollowedHand, films: Sequence[Radiograph], only: Sequence[str] | None
+    hand: FollowedHand, films: Sequence[Radiograph], only: Sequence[str] | None, device: str
 ) -> dict[str, list[SeenJoint]]:
     names = hand.names if not only else [name for name in JOINT_NAMES if name in only]
     visits = range(len(films))
+    regions = [
+        bone_regions_of(film, [j for j in joints if j.name in names], device)
+        for film, joints in zip(films, hand.joints, strict=True)
+    ]
     within = [doubts_within(joints) for joints in hand.joints]
     between = {(a, b): _doubts_between(hand, a, b) for b in visits for a in range(b)}
     return {
@@ -59,6 +66,7 @@ def _joints_of(
             _seen(
                 films[visit],
                 next((joint for joint in hand.joints[visit] if joint.name == name), None),
+                regions[visit].get(name),
                 within[visit].get(name),
                 {a: between[a, visit][name] for a in range(visit) if name in between[a, visit]},
             )
@@ -74,10 +82,23 @@ def _doubts_between(hand: FollowedHand, a: int, b: int) -> dict[str, str]:
     return doubts_between(hand.joints[a], hand.joints[b], a)
 
 
-def _seen(film: Radiograph, joint: Joint | None, doubt: str | None, unlike: dict[int, str]) -> SeenJoint:
+def bone_regions_of(film: Radiograph, joints: Sequence[Joint], device: str) -> dict[str, BoneRegions]:
+    """The regions of the bones by joint name, all in one pass of the bone network; none where it is not installed."""
+    if not bone_regions.available():
+        return {}
+    # The width as it was found: the usual one is an adult's.
+    widths = [joint.width_px or bone_width_px(film, joint) for joint in joints]
+    frames = [PictureFrame.around(j.position_px, j.axis, width) for j, width in zip(joints, widths, strict=True)]
+    found = bone_regions.find_regions(film.pixels, frames, device)
+    return {joint.name: regions for joint, regions in zip(joints, found, strict=True)}
+
+
+def _seen(
+    film: Radiograph, joint: Joint | None, regions: BoneRegions | None, doubt: str | None, unlike: dict[int, str]
+) -> SeenJoint:
     if joint is None:
         return SeenJoint(None, NOT_FOUND)
-    return SeenJoint(cut_joint(film, joint), doubt=doubt, unlike=unlike)
+    return SeenJoint(cut_joint(film, joint, regions), doubt=doubt, unlike=unlike)
 
 
 def _single_joint(request: HandRequest, films: Sequence[Radiograph], name: str) -> list[SeenJoint]:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from JointQuantLib.weights import TRAINED_ON_SIMULATED
+
 from .overview import describe_overview, draw_hand
 from .pictures import LOSS_STEPS, loss_palette, shrunk
 from .results import HandResult, read_result
@@ -54,6 +56,7 @@ def render(result: HandResult) -> str:
         views=whole_film_views(result),
         joints=describe_joints(result),
         compared=[(f"{i + 1} to {j + 1}") for i, j in result.visit_pairs()],
+        learned=TRAINED_ON_SIMULATED in (result.content.get("parameters") or {}).get("method", ""),
         loss_stops=loss_stops(),
         parameters=flat(result.content.get("parameters") or {}),
         Finding=Finding,

@@ -6,6 +6,7 @@ the mean of the bones' motions. The robust SD is 1.4826 x the median of the abso
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -32,9 +33,12 @@ class Loop:
     verdict: str
 
 
-def loops_of(series: JointSeries) -> list[Loop]:
-    """All loops of three films of a joint; closure NaN where a film is refused or a pair fails."""
-    crops = [crop_of(path) for path in series.films]
+def loops_of(series: JointSeries, find: Callable = crop_of) -> list[Loop]:
+    """All loops of three films of a joint; closure NaN where a film is refused or a pair fails.
+
+    find(path) gives a film and its joint, by default with the drawn regions.
+    """
+    crops = [find(path) for path in series.films]
     prepared = [None if crop is None else prepare(crop[1], None) for crop in crops]
     motions, judged, errors = {}, {}, {}
     for a, b in combinations(range(len(crops)), 2):
@@ -75,13 +79,17 @@ def _loop(name, crops, motions, judged, errors, films) -> Loop:
 def measure(shared_data: Path, part: str) -> list[dict]:
     """The table of closures: all loops, those that are not refused, those of measured pairs only."""
     series = joint_series(shared_data, part, 3)
-    loops = [loop for found in in_parallel(loops_of, series) for loop in found]
+    return rows_of(part, len(series), [loop for found in in_parallel(loops_of, series) for loop in found])
+
+
+def rows_of(part: str, joints: int, loops: list[Loop]) -> list[dict]:
+    """The table: before the verdict, without the pairs that are not measurable, measured pairs only."""
     kept = {
         "before the verdict": [loop for loop in loops if loop.verdict != REFUSED],
         "without not measurable": [loop for loop in loops if loop.verdict in (MEASURED, "doubtful")],
         "measured only": [loop for loop in loops if loop.verdict == MEASURED],
     }
-    return [_row(part, len(series), len(loops), name, chosen) for name, chosen in kept.items()]
+    return [_row(part, joints, len(loops), name, chosen) for name, chosen in kept.items()]
 
 
 def _row(part: str, joints: int, loops: int, which: str, chosen: list[Loop]) -> dict:

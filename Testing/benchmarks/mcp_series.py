@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from multiprocessing import Pool
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -58,5 +58,6 @@ def crop_of(path: Path) -> tuple[Radiograph, JointCrop] | None:
 
 def in_parallel(work: Callable, items: Iterable) -> list:
     """Every item worked on, on all cores."""
-    with Pool(os.cpu_count()) as pool:
+    # Spawned: a fork of a process in which PyTorch has threads can hang.
+    with get_context("spawn").Pool(os.cpu_count()) as pool:
         return pool.map(work, list(items), chunksize=1)

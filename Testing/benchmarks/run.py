@@ -15,7 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import closure
+import hand_films
 import other_joints
+import outlines
 import sensitivity
 import simulated_joints
 
@@ -38,15 +40,27 @@ def main(arguments: list[str]) -> None:
     if not (SHARED_DATA / "mcp-series").is_dir():
         print("Real films: skipped, ../shared/data/mcp-series is not there.")
         return
+    _report("marks", "Two markings of the same joints by eye", hand_films.measure_repeatability())
+    _report("finder_speed", "Finding the joints of a film", hand_films.measure_speed(SHARED_DATA))
     for part in ("development",) if asked.development else ("development", "evaluation"):
         loops = closure.measure(SHARED_DATA, part)
         slopes = sensitivity.measure(SHARED_DATA, part)
         others = other_joints.measure(SHARED_DATA, part)
+        joints = hand_films.measure(SHARED_DATA, part)
+        same = hand_films.measure_sameness(SHARED_DATA, part)
+        regions = outlines.measure(SHARED_DATA, part)
+        own_loops = outlines.measure_closure(SHARED_DATA, part)
         _report(f"closure_{part}", f"Closure A to B to C to A on real films, {part}", loops)
         _report(f"sensitivity_{part}", f"One bone of a real film moved by a known amount, {part}", slopes)
         _report(f"other_joints_{part}", f"Verdicts on films of one joint and of two different ones, {part}", others)
+        _report(f"finder_{part}", f"Joints found on real films of whole hands, {part}", joints)
+        _report(f"finder_same_{part}", f"Joints found on the same film turned, inverted and mirrored, {part}", same)
+        _report(f"outlines_{part}", f"Regions of the bones against those drawn by people, {part}", regions)
+        _report(f"outlines_closure_{part}", f"Closure with drawn and with found regions, {part}", own_loops)
         if part == "evaluation":
             tests = {"closure": loops, "sensitivity": slopes, "other joints": others}
+            tests |= {"finder": joints, "finder, altered film": same}
+            tests |= {"outlines": regions, "closure, found regions": own_loops}
             _log([{"test": test} | row for test, rows in tests.items() for row in rows])
 
 

@@ -80,12 +80,11 @@ def _arrays() -> dict[str, np.ndarray]:
 
 @lru_cache(maxsize=2)
 def _network(device: str):
-    import torch
-
     from JSNRegistrationLib.bone_finding.bone_network import BoneNetwork
+    from JSNRegistrationLib.filled_network import fill
 
     network = BoneNetwork()
-    network.load_state_dict({name: torch.from_numpy(array) for name, array in _arrays().items()}, strict=False)
+    fill(network, MODEL, _arrays())
     return network.eval().to(device)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage, special
 
+from JSNRegistrationLib.joint_finding.hand_shape import Candidate, fitting
 from JSNRegistrationLib.joint_finding.network_maps import (
     AXIS,
     CELL_PX,
@@ -19,12 +20,14 @@ from JSNRegistrationLib.joint_finding.network_maps import (
     VOTE_UNIT,
     WIDTH,
 )
+from JSNRegistrationLib.joints import JOINT_NAMES
 
 LEAST_JOINT = 0.15  # heat of a peak that is looked at
 LEAST_PALM = 0.3
 PALMS_APART_CELLS = 9
 MOST_HANDS = 2
-VOTE_SPREAD = 0.45  # of the usual distance from a joint to its palm: as far a vote may miss the palm
+VOTE_SPREAD = 0.45  # of the usual distance from a joint to its palm: as far a vote may well miss the palm
+MOST_MISSED = 2.0  # of that: a peak that misses all palms by more is of no hand
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Peak:
 class SeenHand:
     """Peaks of one hand by joint, the palm's place in the picture, and how likely the view is oblique (0 ... 1)."""
 
-    peaks: dict[int, Peak]
+    peaks: dict[str, Peak]
     palm: np.ndarray
     heat: float
     oblique: float
@@ -56,20 +59,24 @@ def hands_of(maps: np.ndarray) -> list[SeenHand]:
     palms = _palms(heat[PALM])
     if not peaks or not palms:
         return []
-    hands: list[dict[int, Peak]] = [{} for _ in palms]
     reach = max(float(np.median([np.hypot(*(peak.palm - peak.place)) for peak in peaks])), 4.0 * CELL_PX)
+    hands: list[dict[str, list[Peak]]] = [{} for _ in palms]
     for peak in peaks:
         misses = [np.hypot(*(peak.palm - place)) / (VOTE_SPREAD * reach) for place, _ in palms]
         own = int(np.argmin(misses))
-        trust = peak.heat * np.exp(-0.5 * misses[own] ** 2)
-        rival = hands[own].get(peak.joint)
-        if misses[own] < 2.0 and (rival is None or rival.heat < trust):
-            hands[own][peak.joint] = Peak(peak.joint, peak.place, peak.axis, peak.width, peak.palm, float(trust))
+        if misses[own] < MOST_MISSED:
+            hands[own].setdefault(JOINT_NAMES[peak.joint], []).append(peak)
     return [
-        SeenHand(found, place, float(height), _oblique(maps, place))
+        SeenHand(_fitting(found), place, float(height), _oblique(maps, place))
         for found, (place, height) in zip(hands, palms, strict=True)
         if found
     ]
+
+
+def _fitting(found: dict[str, list[Peak]]) -> dict[str, Peak]:
+    """One peak a joint: those that make a hand together."""
+    candidates = {name: [Candidate(peak.place, peak.heat) for peak in peaks] for name, peaks in found.items()}
+    return {name: found[name][number] for name, number in fitting(candidates).items()}
 
 
 def _peaks(maps: np.ndarray, heat: np.ndarray, joint: int) -> list[Peak]:
@@ -82,8 +89,8 @@ def _peaks(maps: np.ndarray, heat: np.ndarray, joint: int) -> list[Peak]:
         def mean(channel: int | slice, window=window, weight=weight) -> np.ndarray:
             return (maps[channel][..., *window] * weight).sum(axis=(-2, -1))
 
-        y, x = np.mgrid[window]
-        cells = np.array([(x * weight).sum(), (y * weight).sum()]) + 0.5
+        y, x = np.indices(weight.shape)
+        cells = np.array([(x * weight).sum() + window[1].start, (y * weight).sum() + window[0].start]) + 0.5
         place = (cells + mean(OFFSET)) * CELL_PX - 0.5
         axis = mean(AXIS)
         axis = axis / max(np.hypot(*axis), 1e-6)

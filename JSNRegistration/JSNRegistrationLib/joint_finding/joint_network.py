@@ -19,7 +19,7 @@ LEAST_SPREAD = 0.02
 
 
 class JointNetwork(nn.Module):
-    """Pictures (n, 1, 320, 320) of `normalised` grey values to maps (n, CHANNELS, 80, 80); heat is a logit."""
+    """Pictures (n, 1, 320, 320) of grey values from 0 to 1 to maps (n, CHANNELS, 80, 80); heat is a logit."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -13,7 +13,9 @@ from JSNRegistrationLib.training.grey_variation import regraded
 MOST_TURN_DEG, MOST_SHIFT_PX, MOST_SCALE = 14.0, 7.0, 1.2
 
 
-def varied(pixels: torch.Tensor, bones: torch.Tensor, random: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def varied_joints(
+    pixels: torch.Tensor, bones: torch.Tensor, random: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Pictures (n, 1, 96, 96) in 0..1 and the share of each pixel that each bone covers (n, 2, 96, 96).
 
     Of pictures (n, 128, 128) and bones (n, 2, 128, 128), both uint8: turned, shifted and scaled as far as the joint

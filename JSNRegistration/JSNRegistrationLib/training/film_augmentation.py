@@ -13,7 +13,7 @@ SMALLEST, LARGEST = 0.8, 1.7  # size of what is shown against the film fitted to
 MARGIN_PX = 1.5  # a joint nearer to the border of the picture is not asked for
 
 
-def varied(
+def varied_films(
     films: torch.Tensor, shapes: torch.Tensor, joints: torch.Tensor, side_px: int, random: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Pictures (n, 1, side, side) in 0..1 of films (n, rows, columns) uint8, and the joints (n, hand, joint, 5) there.

@@ -33,8 +33,7 @@ class FilmSet:
 
 def film_set(folder: Path, seed: int, count: int, progress: Callable[[float], None] = lambda _: None) -> FilmSet:
     """`count` films of a training seed; those that `folder` already holds are read, the others are simulated."""
-    arrays = simulated_set(folder, "films", _arrays, seed, count, BATCH, progress)
-    return FilmSet(**{key: values[:count] for key, values in arrays.items()})
+    return FilmSet(**simulated_set(folder, "films", _arrays, seed, count, BATCH, progress))
 
 
 def _arrays(seed: int) -> Arrays:

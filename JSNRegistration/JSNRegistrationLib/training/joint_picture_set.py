@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from JSNRegistrationLib.simulation.joint_picture import simulate_joint_pictures
+from JSNRegistrationLib.simulation.joint_cutout import simulate_joint_cutouts
 from JSNRegistrationLib.training.simulated_set import Arrays, simulated_set
 
 BATCH = 10  # hands in a file
@@ -16,7 +16,7 @@ BATCH = 10  # hands in a file
 
 @dataclass(frozen=True)
 class JointPictureSet:
-    """Pictures (n, 128, 128) uint8 and regions of the bones (n, 2, 128, 128) uint8, as in ``JointPicture``."""
+    """Pictures (n, 128, 128) uint8 and regions of the bones (n, 2, 128, 128) uint8, as in ``JointCutout``."""
 
     pixels: np.ndarray
     bones: np.ndarray
@@ -33,5 +33,5 @@ def joint_picture_set(
 
 
 def _arrays(seed: int) -> Arrays:
-    pictures = simulate_joint_pictures(seed)
+    pictures = simulate_joint_cutouts(seed)
     return {"pixels": np.stack([p.pixels for p in pictures]), "bones": np.stack([p.bones for p in pictures])}

@@ -6,10 +6,12 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
+VERSION = 1  # of the simulation: raised with it, so that older images are not used again
 SEEDS_APART = 1_000_000  # between the images of one training seed and the next
 
 Arrays = dict[str, np.ndarray]
@@ -31,20 +33,26 @@ def simulated_set(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    starts = range(0, count, batch)
-    files = [folder / f"{name}-{seed}-{start:06d}.npz" for start in starts]
-    missing = [(f, seed * SEEDS_APART + start) for f, start in zip(files, starts, strict=True) if not f.exists()]
+    pieces = [range(start, min(start + batch, count)) for start in range(0, count, batch)]
+    files = [folder / f"{name}-{VERSION}-{seed}-{piece.start:06d}-{len(piece)}.npz" for piece in pieces]
+    missing = [(file, piece) for file, piece in zip(files, pieces, strict=True) if not file.exists()]
     if missing:
-        with ProcessPoolExecutor(os.cpu_count()) as pool:
-            work = partial(_make_file, arrays_of, batch)
+        # Spawned: a fork of a process in which PyTorch has threads can hang.
+        with ProcessPoolExecutor(min(len(missing), os.cpu_count() or 1), get_context("spawn")) as pool:
+            work = partial(_make_file, arrays_of, seed * SEEDS_APART)
             for done, _ in enumerate(pool.map(work, *zip(*missing, strict=True)), 1):
                 progress(done / len(missing))
-    parts = [dict(np.load(file)) for file in files]
+    parts = [_read(file) for file in files]
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
 
-def _make_file(arrays_of: Callable[[int], Arrays], batch: int, file: Path, first_seed: int) -> None:
-    made = [arrays_of(seed) for seed in range(first_seed, first_seed + batch)]
+def _read(file: Path) -> Arrays:
+    with np.load(file) as stored:
+        return dict(stored)
+
+
+def _make_file(arrays_of: Callable[[int], Arrays], first_seed: int, file: Path, piece: range) -> None:
+    made = [arrays_of(first_seed + number) for number in piece]
     unfinished = file.with_suffix(".partial.npz")
     np.savez_compressed(unfinished, **{key: np.concatenate([arrays[key] for arrays in made]) for key in made[0]})
     unfinished.replace(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from JSNRegistrationLib.bone_finding.bone_network import BoneNetwork
 from JSNRegistrationLib.joint_finding.joint_network import JointNetwork
 from JSNRegistrationLib.joint_finding.network_maps import SIDE_PX
 from JSNRegistrationLib.training import bone_pictures, joint_targets
-from JSNRegistrationLib.training.film_augmentation import varied
+from JSNRegistrationLib.training.film_augmentation import varied_films
 from JSNRegistrationLib.training.film_set import FilmSet, film_set
 from JSNRegistrationLib.training.fitting import fit
 from JSNRegistrationLib.training.joint_picture_set import JointPictureSet, joint_picture_set
@@ -22,13 +23,13 @@ from JSNRegistrationLib.training.joint_training_request import TrainingRequest
 
 FILMS, STEPS, BATCH = 2000, 2200, 24
 HANDS_A_FILM = 0.25  # hands whose joints the bone network learns, against films of the joint finder
-BONE_STEPS, BONE_BATCH = 3000, 48
+BONE_STEPS, BONE_BATCH = 1500, 48
 CHECKS_AFTER = 500  # training seeds later: images that only check what was learned
-CHECK_FILMS, CHECK_HANDS = 100, 20
+CHECK_SHARE = 0.05  # of as many images as are learned from
 
 
 def train(request: TrainingRequest, folder: Path, progress: Progress) -> None:
-    """Write the weights of both networks, their manifest and their cards into `folder`.
+    """Write the weights of both networks and their manifest into `folder`.
 
     The simulated images go to `request.data`, else into a folder beside the weights; those already there are used
     again. Raises BadInput for a device that is not there.
@@ -39,7 +40,7 @@ def train(request: TrainingRequest, folder: Path, progress: Progress) -> None:
     with devices.full_precision():
         torch.manual_seed(request.seed)
         _train_finder(request, folder, images, films, progress.part(0.0, 0.7))
-        _train_bones(request, folder, images, round(films * HANDS_A_FILM), progress.part(0.7, 1.0))
+        _train_bones(request, folder, images, math.ceil(HANDS_A_FILM * films), progress.part(0.7, 1.0))
 
 
 def _train_finder(request, folder: Path, images: Path, count: int, progress: Progress) -> None:
@@ -52,7 +53,7 @@ def _train_finder(request, folder: Path, images: Path, count: int, progress: Pro
 
     network = JointNetwork()
     fitted = fit(network, batch, joint_targets.loss_of, STEPS, request.device, progress.part(0.3, 1.0), request.minutes)
-    check = film_set(images, request.seed + CHECKS_AFTER, CHECK_FILMS)
+    check = film_set(images, request.seed + CHECKS_AFTER, math.ceil(CHECK_SHARE * count))
     random = torch.Generator().manual_seed(0)
     batches = (_varied_films(check, chosen, random) for chosen in torch.arange(len(check)).split(BATCH))
     _write(
@@ -82,7 +83,7 @@ def _train_bones(request, folder: Path, images: Path, count: int, progress: Prog
         progress.part(0.3, 1.0),
         request.minutes,
     )
-    check = joint_picture_set(images, request.seed + CHECKS_AFTER, CHECK_HANDS)
+    check = joint_picture_set(images, request.seed + CHECKS_AFTER, math.ceil(CHECK_SHARE * count))
     random = torch.Generator().manual_seed(0)
     batches = (_varied_joints(check, chosen, random) for chosen in torch.arange(len(check)).split(BONE_BATCH))
     what = f"{len(joints)} simulated joints of {count} hands"
@@ -92,12 +93,14 @@ def _train_bones(request, folder: Path, images: Path, count: int, progress: Prog
 def _varied_films(films: FilmSet, chosen: torch.Tensor, random: torch.Generator):
     index = chosen.numpy()
     arrays = (torch.from_numpy(part[index]) for part in (films.films, films.shapes, films.joints))
-    return *varied(*arrays, SIDE_PX, random), torch.from_numpy(films.oblique[index])
+    return *varied_films(*arrays, SIDE_PX, random), torch.from_numpy(films.oblique[index])
 
 
 def _varied_joints(joints: JointPictureSet, chosen: torch.Tensor, random: torch.Generator):
     index = chosen.numpy()
-    return bone_pictures.varied(torch.from_numpy(joints.pixels[index]), torch.from_numpy(joints.bones[index]), random)
+    return bone_pictures.varied_joints(
+        torch.from_numpy(joints.pixels[index]), torch.from_numpy(joints.bones[index]), random
+    )
 
 
 def _checked(fitted, batches, loss_of) -> dict[str, float]:

@@ -22,7 +22,7 @@ BONE_MM = 0.4  # as much bone must the beam meet, marrow included, for a pixel t
 
 
 @dataclass(frozen=True)
-class JointPicture:
+class JointCutout:
     """pixels (128, 128) uint8, the joint in its middle, the finger upwards; bones (2, 128, 128) uint8 0..255: upper,
     lower, how much of a pixel each covers; they overlap where they project over each other."""
 
@@ -31,7 +31,7 @@ class JointPicture:
     bones: np.ndarray
 
 
-def simulate_joint_pictures(seed: int) -> list[JointPicture]:
+def simulate_joint_cutouts(seed: int) -> list[JointCutout]:
     """All joints of one hand. The same seed gives the same pictures."""
     rng = np.random.default_rng([seed, 37])
     traits = HandTraits.draw(rng, pitch_mm=PITCH_MM)
@@ -40,7 +40,7 @@ def simulate_joint_pictures(seed: int) -> list[JointPicture]:
     return [_picture(rng, hand, view, name, joint) for name, joint in hand.joints.items()]
 
 
-def _picture(rng, hand: PosedHand, view: np.ndarray, name: str, joint: PlacedJoint) -> JointPicture:
+def _picture(rng, hand: PosedHand, view: np.ndarray, name: str, joint: PlacedJoint) -> JointCutout:
     pixel_mm = joint.width_mm / WIDTH_PX
     to_picture = _upright(view, joint) / pixel_mm
     middle = to_picture @ np.append(joint.place_mm, 1.0)
@@ -58,7 +58,7 @@ def _picture(rng, hand: PosedHand, view: np.ndarray, name: str, joint: PlacedJoi
     pixels = presented(signal, pixel_mm, exposure).astype(np.uint8)
     upper, lower = bones_of(name)
     regions = np.stack([_covered(shadows[bone][1]) for bone in (upper, lower)])
-    return JointPicture(name, pixels, regions)
+    return JointCutout(name, pixels, regions)
 
 
 def bones_of(joint: str) -> tuple[str, str]:
