@@ -123,7 +123,9 @@ def test_half_a_file_is_refused(models):
 
 
 def test_weights_that_are_not_there_are_named(models, tmp_path):
-    with pytest.raises(NoWeights, match=r"manifest\.json names no model knee: .* jointquant train knee\.$"):
+    with pytest.raises(
+        NoWeights, match=r"manifest\.json names no model knee: .* train knee again \(jointquant train --help\)\.$"
+    ):
         read_weights(models, "knee")
     with pytest.raises(NoWeights, match="names no model hand-joints"):
         read_weights(tmp_path / "nowhere", "hand-joints")

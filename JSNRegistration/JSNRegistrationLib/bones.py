@@ -68,7 +68,7 @@ def cut_joint(film: Radiograph, joint: Joint, regions: BoneRegions | None = None
     The position may be off by 1.5 mm and the axis by 8 degrees: both are found again from the outlines. Outlines that
     the joint brings along (drawn by a person) are used as they are. Else outlines are found without a learned model;
     where the ``regions`` that the bone network saw are others, or show an epiphysis, these are used. Where the spacing
-    of the film is unknown it is guessed from the width of the bone (``joint.width_px``), without that from a usual film.
+    of the film is unknown it is guessed from the width of the bone (``joint.width_px``), else from a usual film.
 
     Never fails for a joint that is hard to see: ``confidence`` and ``reason`` tell. Raises BadInput for a position
     outside the film and for a piece of film without any contrast.

@@ -23,6 +23,7 @@ from JSNRegistrationLib.joint_finding.network_maps import (
 from JSNRegistrationLib.joints import JOINT_NAMES
 
 LEAST_JOINT = 0.15  # heat of a peak that is looked at
+LEAST_SURE = 0.35  # heat of a joint that is reported: half covered ones reach 0.3, those of real films 0.42 and more
 LEAST_PALM = 0.3
 PALMS_APART_CELLS = 9
 MOST_HANDS = 2
@@ -66,17 +67,18 @@ def hands_of(maps: np.ndarray) -> list[SeenHand]:
         own = int(np.argmin(misses))
         if misses[own] < MOST_MISSED:
             hands[own].setdefault(JOINT_NAMES[peak.joint], []).append(peak)
-    return [
+    seen = (
         SeenHand(_fitting(found), place, float(height), _oblique(maps, place))
         for found, (place, height) in zip(hands, palms, strict=True)
-        if found
-    ]
+    )
+    return [hand for hand in seen if hand.peaks]
 
 
 def _fitting(found: dict[str, list[Peak]]) -> dict[str, Peak]:
     """One peak a joint: those that make a hand together."""
     candidates = {name: [Candidate(peak.place, peak.heat) for peak in peaks] for name, peaks in found.items()}
-    return {name: found[name][number] for name, number in fitting(candidates).items()}
+    chosen = {name: found[name][number] for name, number in fitting(candidates).items()}
+    return {name: peak for name, peak in chosen.items() if peak.heat >= LEAST_SURE}
 
 
 def _peaks(maps: np.ndarray, heat: np.ndarray, joint: int) -> list[Peak]:

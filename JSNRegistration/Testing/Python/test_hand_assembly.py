@@ -11,6 +11,7 @@ from JSNRegistrationLib.joint_finding import network_maps as maps_of
 from JSNRegistrationLib.joint_finding.hand_assembly import hands_of
 from JSNRegistrationLib.joint_finding.hand_shape import Candidate, fitting
 from JSNRegistrationLib.joint_finding.hand_side import side_of
+from JSNRegistrationLib.joint_finding.turned_views import VIEWS, combined
 from JSNRegistrationLib.joints import JOINT_NAMES, Joint
 from JSNRegistrationLib.usual_hand import USUAL_PLACES_MM
 
@@ -127,3 +128,29 @@ def test_one_finger_alone_tells_no_side():
     truth = places(np.array([160, 160]), 1.2)
     finger = [Joint(name, None, tuple(truth[name]), (0.0, -1.0)) for name in ("MCP3", "PIP3", "DIP3")]
     assert side_of(finger) is None
+
+
+def test_sixteen_views_of_one_answer_are_made_one_again():
+    """A made-up network whose answer to a turned or mirrored picture is the truth, turned and mirrored."""
+    truth = places(np.array([150, 170]), 1.1, 0.3)
+    middle = (maps_of.SIDE_PX - 1) / 2
+    answers = []
+    for quarters, mirrored, _ in VIEWS:
+        seen = {}
+        for name, (x, y) in truth.items():
+            x, y = x - middle, y - middle
+            x = -x if mirrored else x
+            for _ in range(quarters):
+                x, y = y, -x  # counter-clockwise, y down
+            seen[name] = np.array([x, y]) + middle
+        answer = ideal_maps([seen])
+        ax, ay = 0.0, -1.0  # the finger's axis in the film as it is
+        for _ in range(quarters):
+            ax, ay = ay, -ax
+        answer[maps_of.AXIS] = np.array([ax, ay])[:, None, None]
+        answers.append(answer)
+    (hand,) = hands_of(combined(np.stack(answers)))
+    assert set(hand.peaks) == set(truth)
+    for name, peak in hand.peaks.items():
+        assert np.hypot(*(peak.place - truth[name])) < 0.2, name
+        assert peak.axis == pytest.approx([0, -1], abs=1e-6)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed here")
 
 from JointQuantLib.cli import main  # noqa: E402
+from JointQuantLib.errors import BadInput  # noqa: E402
 from JointQuantLib.weights import read_weights  # noqa: E402
+from JSNRegistrationLib.bone_finding.bone_network import BoneNetwork  # noqa: E402
+from JSNRegistrationLib.filled_network import fill  # noqa: E402
 from JSNRegistrationLib.joint_finding import network_maps as maps_of  # noqa: E402
+from JSNRegistrationLib.joint_finding.joint_network import JointNetwork  # noqa: E402
 from JSNRegistrationLib.joints import JOINT_NAMES  # noqa: E402
 from JSNRegistrationLib.training import bone_pictures, joint_targets  # noqa: E402
 from JSNRegistrationLib.training.film_augmentation import varied_films  # noqa: E402
@@ -145,20 +147,25 @@ def test_fitting_learns():
         return {"away": ((answer.float() - wanted) ** 2).mean()}
 
     before = loss_of(network(batch()[0]), batch()[1])["away"].item()
-    fitted = fit(network, batch, loss_of, 600, "cpu", Silent())
+    fitted = fit(network, batch, loss_of, 2500, "cpu", Silent())
     pictures, wanted = batch()
-    assert fitted.steps == 600
+    assert fitted.steps == 2500
     assert loss_of(fitted.network(pictures), wanted)["away"] < 0.2 * before
 
 
 def test_the_command_trains_both_networks_and_what_it_writes_can_be_used(tmp_path):
     arguments = ["--films", "2", "--minutes", "0.02", "--seed", "5", "--progress", "none", "--device", "cpu"]
     assert main(["train", "hand-joints", "--out", str(tmp_path / "models"), *arguments]) == 0
-    manifest = json.loads((tmp_path / "models" / "manifest.json").read_text())
-    for name in ("hand-joints", "hand-bones"):
+    for name, network in (("hand-joints", JointNetwork()), ("hand-bones", BoneNetwork())):
         weights = read_weights(tmp_path / "models", name)
         assert weights.entry.seed == 5
         assert "--films 2" in weights.entry.command
         assert weights.entry.label == "trained on simulated images"
-        assert all(np.isfinite(array).all() for array in weights.arrays.values())
-    assert manifest
+        fill(network, name, weights.arrays)
+        assert torch.isfinite(network.eval()(torch.rand(1, 1, 96, 96))).all()
+
+
+def test_weights_of_another_network_are_refused():
+    arrays = {key: value.numpy() for key, value in BoneNetwork().state_dict().items() if value.is_floating_point()}
+    with pytest.raises(BadInput, match="do not fit the network"):
+        fill(JointNetwork(), "hand-joints", arrays)
