@@ -15,6 +15,8 @@ from JSNRegistrationLib.joint_measurement import SeenJoint
 from JSNRegistrationLib.joints import JointKey
 from JSNRegistrationLib.radiograph import Radiograph
 
+ADDED = {"space_line": None, "outlined_by": None}  # what results of version 0.1.0 lack
+
 
 @dataclass
 class EarlierResult:
@@ -31,7 +33,7 @@ class EarlierResult:
             result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
             inputs = [entry["sha256"] for entry in result["inputs"]]
             known = [(visit["spacing_mm"], visit["date"]) for visit in result["visits"]]
-            joints = result["joints"]
+            joints = [joint | {"visits": [ADDED | visit for visit in joint["visits"]]} for joint in result["joints"]]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadInput(
                 f"--from {folder} is not a result of the hand job: give the --out of an earlier one."

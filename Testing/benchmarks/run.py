@@ -1,6 +1,6 @@
 """`make bench`: accuracy and speed, on real films where they are there and on simulated joints, as tables.
 
-    python Testing/benchmarks/run.py [--development]
+    python Testing/benchmarks/run.py [--development] [--only SUBJECT ...]
 
 Writes bench-result/*.csv and prints the tables. Every run on the films that are kept for the final evaluation is
 logged, with its date, in Testing/benchmarks/evaluations.csv; --development leaves those films alone.
@@ -26,42 +26,43 @@ ROOT = HERE.parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
 RESULTS = ROOT / "bench-result"
 EVALUATIONS = HERE / "evaluations.csv"
+REAL_FILMS = (  # subject, file, title, what measures it on a part of the films
+    ("registration", "closure", "Closure A to B to C to A on real films", closure.measure),
+    ("registration", "sensitivity", "One bone of a real film moved by a known amount", sensitivity.measure),
+    ("registration", "other_joints", "Verdicts on films of one joint and of two different ones", other_joints.measure),
+    ("finder", "finder", "Joints found on real films of whole hands", hand_films.measure),
+    ("finder", "finder_same", "The same film turned, inverted and mirrored", hand_films.measure_sameness),
+    ("outlines", "outlines", "Regions of the bones against those drawn by people", outlines.measure),
+    ("outlines", "outlines_closure", "Closure with drawn and with found regions", outlines.measure_closure),
+)
+SUBJECTS = ("simulated", "registration", "finder", "outlines")
 
 
 def main(arguments: list[str]) -> None:
     """Run all benchmarks."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--development", action="store_true", help="leave the films of the final evaluation alone")
+    parser.add_argument("--only", nargs="+", choices=SUBJECTS, default=SUBJECTS, help="what is measured (default: all)")
     asked = parser.parse_args(arguments)
     RESULTS.mkdir(exist_ok=True)
-    programs, calibration = simulated_joints.measure()
-    _report("simulated_joints", "Simulated joints, error of the joint space change", programs)
-    _report("standard_error", "Simulated joints, our error beside our standard error", calibration)
-    if not (SHARED_DATA / "mcp-series").is_dir():
-        print("Real films: skipped, ../shared/data/mcp-series is not there.")
+    if "simulated" in asked.only:
+        programs, calibration = simulated_joints.measure()
+        _report("simulated_joints", "Simulated joints, error of the joint space change", programs)
+        _report("standard_error", "Simulated joints, our error beside our standard error", calibration)
+    if not (SHARED_DATA / "mcp-series").is_dir() or not (SHARED_DATA / "hand-radiographs").is_dir():
+        print("Real films: skipped, ../shared/data is not there.")
         return
-    _report("marks", "Two markings of the same joints by eye", hand_films.measure_repeatability())
-    _report("finder_speed", "Finding the joints of a film", hand_films.measure_speed(SHARED_DATA))
+    if "finder" in asked.only:
+        _report("marks", "Two markings of the same joints by eye", hand_films.measure_repeatability())
+        _report("finder_speed", "Finding the joints of a film", hand_films.measure_speed(SHARED_DATA))
     for part in ("development",) if asked.development else ("development", "evaluation"):
-        loops = closure.measure(SHARED_DATA, part)
-        slopes = sensitivity.measure(SHARED_DATA, part)
-        others = other_joints.measure(SHARED_DATA, part)
-        joints = hand_films.measure(SHARED_DATA, part)
-        same = hand_films.measure_sameness(SHARED_DATA, part)
-        regions = outlines.measure(SHARED_DATA, part)
-        own_loops = outlines.measure_closure(SHARED_DATA, part)
-        _report(f"closure_{part}", f"Closure A to B to C to A on real films, {part}", loops)
-        _report(f"sensitivity_{part}", f"One bone of a real film moved by a known amount, {part}", slopes)
-        _report(f"other_joints_{part}", f"Verdicts on films of one joint and of two different ones, {part}", others)
-        _report(f"finder_{part}", f"Joints found on real films of whole hands, {part}", joints)
-        _report(f"finder_same_{part}", f"Joints found on the same film turned, inverted and mirrored, {part}", same)
-        _report(f"outlines_{part}", f"Regions of the bones against those drawn by people, {part}", regions)
-        _report(f"outlines_closure_{part}", f"Closure with drawn and with found regions, {part}", own_loops)
-        if part == "evaluation":
-            tests = {"closure": loops, "sensitivity": slopes, "other joints": others}
-            tests |= {"finder": joints, "finder, altered film": same}
-            tests |= {"outlines": regions, "closure, found regions": own_loops}
-            _log([{"test": test} | row for test, rows in tests.items() for row in rows])
+        for subject, name, title, measure in REAL_FILMS:
+            if subject not in asked.only:
+                continue
+            rows = measure(SHARED_DATA, part)
+            _report(f"{name}_{part}", f"{title}, {part}", rows)
+            if part == "evaluation":
+                _log([{"test": name.replace("_", " ")} | row for row in rows])
 
 
 def _report(name: str, title: str, rows: list[dict]) -> None:
