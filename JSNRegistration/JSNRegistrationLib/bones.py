@@ -30,6 +30,7 @@ LARGEST_SINGLE_JOINT_PX = 600
 USUAL_SPACING_MM = 0.15  # of a film of a whole hand
 BORDER_SHARE = 0.5  # of the half width: as much may be cut off by the border of the film
 WIDTH_RANGE = (0.75, 1.3)  # of the typical width: what is believed of a width
+NO_SPACE = 0.45  # confidence where no joint space is seen between the bones: they overlap, or are far apart
 LEAST_ALIKE = 0.8  # Dice of the network's and the classical region of a bone that are taken for the same
 LEAST_BONE_SHARE = 0.02  # of the crop: less of a bone is no bone
 DRAWN, NETWORK, CLASSICAL = "person", "network", "classical"  # who outlined the bones
@@ -208,7 +209,7 @@ def _judge(
     seen: tuple[float, float, float] | None, space: JointSpace, shape, half: int, shift_mm, turn_cosine: float
 ) -> tuple[float, str | None]:
     """Confidence (0 to 1) and the reason of the weakest point, if there is one."""
-    doubts = [] if np.isfinite(space.width_px) else [(0.5, space.reason)]
+    doubts = [] if np.isfinite(space.width_px) else [(NO_SPACE, space.reason)]
     if min(shape) < 2 * half + 1 - BORDER_SHARE * half:
         doubts.append((0.5, "the joint lies at the border of the film"))
     if seen is not None:
