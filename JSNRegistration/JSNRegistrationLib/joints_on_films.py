@@ -84,7 +84,7 @@ def _doubts_between(hand: FollowedHand, a: int, b: int) -> dict[str, str]:
 
 def bone_regions_of(film: Radiograph, joints: Sequence[Joint], device: str) -> dict[str, BoneRegions]:
     """The regions of the bones by joint name, all in one pass of the bone network; none where it is not installed."""
-    if not bone_regions.available():
+    if not bone_regions.NETWORK.available():
         return {}
     # The width as it was found: the usual one is an adult's.
     widths = [joint.width_px or bone_width_px(film, joint) for joint in joints]

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from scipy import ndimage, special
 
-from JointQuantLib import devices
-from JointQuantLib.weights import NoWeights, read_weights
 from JSNRegistrationLib.bone_finding.joint_picture import PictureFrame, cut_picture
-from JSNRegistrationLib.models import models_folder
+from JSNRegistrationLib.trained_network import TrainedNetwork
 
-MODEL = "hand-bones"
 SMALLEST_SHARE = 0.04  # of a bone: smaller pieces are not believed; an epiphysis is larger
 UNSURE = (0.1, 0.9)  # chances between which a pixel of the network's answer is unsure
 
@@ -43,15 +39,13 @@ class BoneRegions:
         return tuple(float(np.clip(1.6 - 0.25 * n / b, 0, 1)) for n, b in zip(unsure, border, strict=True))
 
 
-def available() -> bool:
-    """Whether torch is installed and the weights are there."""
-    if not devices.torch_available():
-        return False
-    try:
-        _arrays()
-    except NoWeights:
-        return False
-    return True
+def _bone_network():
+    from JSNRegistrationLib.bone_finding.bone_network import BoneNetwork
+
+    return BoneNetwork()
+
+
+NETWORK = TrainedNetwork("hand-bones", _bone_network)
 
 
 def find_regions(pixels: np.ndarray, frames: Sequence[PictureFrame], device: str = "auto") -> list[BoneRegions]:
@@ -59,7 +53,7 @@ def find_regions(pixels: np.ndarray, frames: Sequence[PictureFrame], device: str
     if not frames:
         return []
     pictures = np.stack([cut_picture(pixels, frame) for frame in frames])
-    logits, _ = devices.run_with_fallback(lambda where: _answer(pictures, where), device)
+    logits = NETWORK.answers(pictures, device)
     return [BoneRegions(frame, answer) for frame, answer in zip(frames, logits, strict=True)]
 
 
@@ -71,25 +65,3 @@ def _whole(region: np.ndarray) -> np.ndarray:
         sizes[0] = 0
         region = (sizes > SMALLEST_SHARE * sizes.max())[labels]
     return ndimage.binary_fill_holes(region)
-
-
-@lru_cache(maxsize=1)
-def _arrays() -> dict[str, np.ndarray]:
-    return read_weights(models_folder(), MODEL).arrays
-
-
-@lru_cache(maxsize=2)
-def _network(device: str):
-    from JSNRegistrationLib.bone_finding.bone_network import BoneNetwork
-    from JSNRegistrationLib.filled_network import fill
-
-    network = BoneNetwork()
-    fill(network, MODEL, _arrays())
-    return network.eval().to(device)
-
-
-def _answer(pictures: np.ndarray, device: str) -> np.ndarray:
-    import torch
-
-    with torch.inference_mode():
-        return _network(device)(torch.from_numpy(pictures)[:, None].to(device)).float().cpu().numpy()

@@ -11,7 +11,7 @@ NETWORK, CLASSICAL = "network", "classical"
 
 def finder_in_use() -> str:
     """NETWORK where torch is installed and the weights are there, else CLASSICAL, which sees one hand only."""
-    return NETWORK if network_finder.available() else CLASSICAL
+    return NETWORK if network_finder.NETWORK.available() else CLASSICAL
 
 
 def find_hands(film: Radiograph, device: str = "auto") -> tuple[Hand, ...]:

@@ -3,40 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 from skimage.transform import resize
 
-from JointQuantLib import devices
-from JointQuantLib.weights import NoWeights, read_weights
 from JSNRegistrationLib.joint_finding.hand_assembly import SeenHand, hands_of
 from JSNRegistrationLib.joint_finding.hand_side import side_of
 from JSNRegistrationLib.joint_finding.network_maps import SIDE_PX
 from JSNRegistrationLib.joint_finding.turned_views import combined, views_of
 from JSNRegistrationLib.joints import FINGER_JOINTS, OBLIQUE, PA, Hand, Joint
-from JSNRegistrationLib.models import models_folder
 from JSNRegistrationLib.radiograph import Radiograph
+from JSNRegistrationLib.trained_network import TrainedNetwork
 
-MODEL = "hand-joints"
 LOW, HIGH = 0.5, 99.5  # percentiles of the grey values that become 0 and 1
 ORDER = {name: k for k, name in enumerate(name for names in FINGER_JOINTS.values() for name in names)}
 SMALL = 0.85  # of the film: a hand in a smaller part of it is looked at once more
 AROUND = 0.45  # of the extent of the joints: palm, finger tips and wrist lie around them
 FEWEST_JOINTS = 4  # fewer do not show how large the hand is
 LEAST_ROOM = 0.5  # of the width of the bones, between a joint and the border of the film
-BATCH = 8  # pictures at once: the memory of a small GPU holds them
 
 
-def available() -> bool:
-    """Whether torch is installed and the weights are there."""
-    if not devices.torch_available():
-        return False
-    try:
-        _arrays()
-    except NoWeights:
-        return False
-    return True
+def _joint_network():
+    from JSNRegistrationLib.joint_finding.joint_network import JointNetwork
+
+    return JointNetwork()
+
+
+NETWORK = TrainedNetwork("hand-joints", _joint_network)
 
 
 @dataclass(frozen=True)
@@ -84,8 +77,7 @@ def find_hands(film: Radiograph, device: str = "auto") -> tuple[Hand, ...]:
 
 def _look(pixels: np.ndarray, device: str) -> list[Hand]:
     picture = FilmPicture.of(pixels)
-    views = views_of(picture.pixels)
-    answers, _ = devices.run_with_fallback(lambda where: _answers(views, where), device)
+    answers = NETWORK.answers(views_of(picture.pixels), device)
     hands = (_hand(seen, picture) for seen in hands_of(combined(answers)))
     hands = (replace(hand, joints=tuple(j for j in hand.joints if _on_film(j, pixels.shape))) for hand in hands)
     return [hand for hand in hands if hand.joints]
@@ -142,26 +134,3 @@ def _hand(seen: SeenHand, picture: FilmPicture) -> Hand:
     )
     hand = Hand(None, OBLIQUE if seen.oblique > 0.5 else PA, joints, round(seen.heat, 3))
     return of_side(hand, side_of(joints))
-
-
-@lru_cache(maxsize=1)
-def _arrays() -> dict[str, np.ndarray]:
-    return read_weights(models_folder(), MODEL).arrays
-
-
-@lru_cache(maxsize=2)
-def _network(device: str):
-    from JSNRegistrationLib.filled_network import fill
-    from JSNRegistrationLib.joint_finding.joint_network import JointNetwork
-
-    network = JointNetwork()
-    fill(network, MODEL, _arrays())
-    return network.eval().to(device)
-
-
-def _answers(pictures: np.ndarray, device: str) -> np.ndarray:
-    import torch
-
-    with torch.inference_mode():
-        batches = torch.from_numpy(pictures)[:, None].split(BATCH)
-        return np.concatenate([_network(device)(batch.to(device)).float().cpu().numpy() for batch in batches])

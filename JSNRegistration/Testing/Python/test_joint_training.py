@@ -11,10 +11,10 @@ from JointQuantLib.cli import main  # noqa: E402
 from JointQuantLib.errors import BadInput  # noqa: E402
 from JointQuantLib.weights import read_weights  # noqa: E402
 from JSNRegistrationLib.bone_finding.bone_network import BoneNetwork  # noqa: E402
-from JSNRegistrationLib.filled_network import fill  # noqa: E402
 from JSNRegistrationLib.joint_finding import network_maps as maps_of  # noqa: E402
 from JSNRegistrationLib.joint_finding.joint_network import JointNetwork  # noqa: E402
 from JSNRegistrationLib.joints import JOINT_NAMES  # noqa: E402
+from JSNRegistrationLib.trained_network import fill  # noqa: E402
 from JSNRegistrationLib.training import bone_pictures, joint_targets  # noqa: E402
 from JSNRegistrationLib.training.film_augmentation import varied_films  # noqa: E402
 from JSNRegistrationLib.training.fitting import fit  # noqa: E402

@@ -11,6 +11,7 @@ import pytest
 
 from JointQuantLib import devices
 from JointQuantLib.weights import NoWeights
+from JSNRegistrationLib import trained_network
 from JSNRegistrationLib.joint_finding import joint_finder, network_finder
 from JSNRegistrationLib.joints import JOINT_NAMES, Hand
 from JSNRegistrationLib.radiograph import Radiograph, read_radiograph
@@ -22,7 +23,7 @@ CHILD_FILMS = HERE.parents[4] / "shared" / "data" / "hand-radiographs" / "child"
 MARKS = HERE.parents[3] / "Testing" / "marks" / "hand_films.json"
 NEVER_LEARNED = 77_000_000  # seeds of films that the training of the shipped weights did not use
 
-pytestmark = pytest.mark.skipif(not network_finder.available(), reason="PyTorch is not installed here")
+pytestmark = pytest.mark.skipif(not network_finder.NETWORK.available(), reason="PyTorch is not installed here")
 real_films = pytest.mark.skipif(not CHILD_FILMS.is_dir(), reason="../shared/data/hand-radiographs is not there")
 
 
@@ -161,10 +162,10 @@ def test_films_of_every_age_pose_and_quality_that_it_has_not_learned_from():
 
 
 def test_without_weights_the_classical_finder_is_used(monkeypatch, adult):
-    def missing():
+    def missing(_name):
         raise NoWeights("there are none")
 
-    monkeypatch.setattr(network_finder, "_arrays", missing)
+    monkeypatch.setattr(trained_network, "arrays_of", missing)
     assert joint_finder.finder_in_use() == joint_finder.CLASSICAL
     (hand,) = joint_finder.find_hands(film_of(adult[0]))
     assert len(hand.joints) == len(JOINT_NAMES)
