@@ -1,6 +1,6 @@
 """One film shown to the network in sixteen ways, and its sixteen answers made one.
 
-Turned by quarters, mirrored and inverted: the joint answer then does not depend on how the film lay or was inverted.
+Turned by quarters, mirrored and inverted: the answer then does not depend on which of these the film itself was.
 """
 
 from __future__ import annotations
