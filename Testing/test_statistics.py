@@ -1,0 +1,207 @@
+"""Statistics against what is known exactly: formulas worked by hand, scipy, and simulations with known truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from JointQuantLib.statistics import (
+    area_under_roc,
+    bland_altman,
+    interval_coverage,
+    pooled_change,
+    rmse_ratio,
+    smallest_detectable_change,
+)
+
+CHANGES = st.lists(st.floats(-0.6, 0.6), min_size=2, max_size=14)
+SES = st.lists(st.floats(0.003, 0.2), min_size=14, max_size=14)
+
+
+def test_the_smallest_detectable_change_has_no_root_of_two():
+    assert smallest_detectable_change(0.05) == pytest.approx(0.098, abs=1e-5)
+
+
+def test_of_joints_that_did_not_change_one_in_twenty_is_beyond_it():
+    errors = np.random.default_rng(1).normal(0.0, 0.02, 40_000)
+    assert np.mean(np.abs(errors) > smallest_detectable_change(0.02)) == pytest.approx(0.05, abs=0.003)
+
+
+# ------------------------------------------------------------------------------------------------------------ coverage
+
+
+@pytest.mark.parametrize("level", [0.68, 0.95])
+def test_the_coverage_of_honest_intervals_is_their_level(level):
+    random = np.random.default_rng(2)
+    ses = random.uniform(0.01, 0.1, 20_000)
+    share, (low, high) = interval_coverage(random.normal(0.0, ses), ses, level)
+    assert share == pytest.approx(level, abs=0.01)
+    assert low < level < high
+
+
+def test_the_interval_of_a_coverage_is_that_of_wilson():
+    share, (low, high) = interval_coverage([0.0] * 9 + [5.0], [1.0] * 10)
+    n, z = 10, stats.norm.ppf(0.975)
+    middle, half = (0.9 + z**2 / 20) / (1 + z**2 / n), z / (1 + z**2 / n) * np.sqrt(0.09 / n + z**2 / (4 * n**2))
+    assert share == pytest.approx(0.9)
+    assert (low, high) == pytest.approx((middle - half, middle + half))
+
+
+# --------------------------------------------------------------------------------------------------------- RMSE ratio
+
+
+def test_errors_that_are_half_as_large_on_every_case_have_a_ratio_of_exactly_a_half():
+    errors = np.random.default_rng(3).normal(size=100)
+    ratio, interval = rmse_ratio(0.5 * errors, errors, np.random.default_rng(0))
+    assert ratio == pytest.approx(0.5)
+    assert interval == pytest.approx((0.5, 0.5))  # paired: what a case adds to one, it adds to the other
+
+
+def test_the_ratio_of_unrelated_errors_has_the_scatter_of_two_standard_deviations():
+    random = np.random.default_rng(4)
+    ratio, (low, high) = rmse_ratio(random.normal(0, 2.0, 800), random.normal(0, 4.0, 800), np.random.default_rng(0))
+    assert low < 0.5 < high
+    assert high - low == pytest.approx(2 * 1.96 * ratio / np.sqrt(800), rel=0.15)  # sd of log rms is 1 / sqrt(2 n)
+
+
+def test_the_same_seed_gives_the_same_interval():
+    errors = np.random.default_rng(5).normal(size=(2, 60))
+    assert rmse_ratio(*errors, np.random.default_rng(7)) == rmse_ratio(*errors, np.random.default_rng(7))
+
+
+# ----------------------------------------------------------------------------------------------------------------- ROC
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=4, max_size=40))
+@settings(max_examples=60, deadline=None)
+def test_the_area_is_the_share_of_pairs_in_the_right_order(cases):
+    scores, truth = np.array([c[0] for c in cases]), np.array([c[1] for c in cases])
+    if truth.all() or not truth.any():
+        with pytest.raises(ValueError, match="both kinds"):
+            area_under_roc(scores, truth)
+        return
+    area, (low, high) = area_under_roc(scores, truth)
+    u = stats.mannwhitneyu(scores[truth], scores[~truth]).statistic
+    assert area == pytest.approx(u / (truth.sum() * (~truth).sum()))
+    assert 0.0 <= low <= area + 1e-12
+    assert area - 1e-12 <= high <= 1.0
+    turned, (turned_low, turned_high) = area_under_roc(-scores, truth)
+    assert (turned, turned_low, turned_high) == pytest.approx((1 - area, 1 - high, 1 - low), abs=1e-9)
+
+
+def test_the_variance_is_that_of_delong_written_out_case_by_case():
+    random = np.random.default_rng(6)
+    positive, negative = random.normal(0.7, 1.0, 15).round(1), random.normal(0.0, 1.0, 22).round(1)
+    above = (positive[:, None] > negative) + 0.5 * (positive[:, None] == negative)
+    se = np.sqrt(above.mean(1).var(ddof=1) / 15 + above.mean(0).var(ddof=1) / 22)
+    truth = np.repeat([True, False], [15, 22])
+    area, (low, high) = area_under_roc(np.concatenate([positive, negative]), truth)
+    assert area == pytest.approx(above.mean())
+    assert (low, high) == pytest.approx((area - 1.959964 * se, min(1.0, area + 1.959964 * se)))
+
+
+def test_the_interval_of_the_area_holds_the_truth_as_often_as_it_says():
+    random = np.random.default_rng(7)
+    truth = np.repeat([True, False], [60, 90])
+    area = stats.norm.cdf(1.0 / np.sqrt(2.0))  # of two normal kinds one standard deviation apart
+    held = 0
+    for _ in range(400):
+        low, high = area_under_roc(random.normal(size=150) + truth, truth)[1]
+        held += low <= area <= high
+    assert held / 400 == pytest.approx(0.95, abs=0.025)
+
+
+def test_kinds_that_are_parted_altogether_leave_more_doubt_the_fewer_they_are():
+    lows = []
+    for n in (5, 20, 200):
+        area, (low, high) = area_under_roc(np.arange(2 * n), np.arange(2 * n) >= n)
+        assert (area, high) == (1.0, 1.0)
+        lows.append(low)
+    assert lows[0] < lows[1] < lows[2] < 1.0
+    n, low = 20, lows[1]  # it solves 1 - low = z sqrt(variance(low))
+    variance = low * (1 - low) / n**2 * (1 + (n - 1) * ((1 - low) / (2 - low) + low / (1 + low)))
+    assert 1 - low == pytest.approx(1.959964 * np.sqrt(variance), rel=1e-5)
+
+
+# ----------------------------------------------------------------------------------------------------------- agreement
+
+
+def test_bland_altman_of_a_worked_example():
+    found = bland_altman([1.0, 2.0, 3.0, 4.0], [1.5, 1.5, 2.5, 4.5])  # differences -0.5, 0.5, 0.5, -0.5
+    sd = np.sqrt(1.0 / 3.0)
+    assert found.bias == 0.0
+    assert found.limits == pytest.approx((-1.959964 * sd, 1.959964 * sd))
+    assert found.bias_interval[1] == pytest.approx(3.182446 * sd / 2.0)
+    around_limit = found.upper_limit_interval[1] - found.limits[1]
+    assert around_limit == pytest.approx(3.182446 * sd * np.sqrt(0.25 + 3.841459 / 6))
+
+
+def test_the_limits_of_agreement_hold_nineteen_of_twenty_differences():
+    random = np.random.default_rng(8)
+    found = bland_altman(random.normal(0.3, 0.2, 5000), np.zeros(5000))
+    new = random.normal(0.3, 0.2, 5000)
+    assert np.mean((new > found.limits[0]) & (new < found.limits[1])) == pytest.approx(0.95, abs=0.01)
+
+
+# ---------------------------------------------------------------------------------------------------------- the pooled
+
+
+def test_joints_that_all_change_alike_are_weighed_by_how_sure_they_are():
+    """Scatter below what the errors explain: the fixed-effect mean, with t of n - 1 degrees."""
+    changes, ses = np.array([-0.10, -0.11, -0.09]), np.array([0.02, 0.04, 0.04])
+    weights = 1 / ses**2
+    found = pooled_change(changes, ses)
+    assert found.mean == pytest.approx(weights @ changes / weights.sum())
+    assert found.interval[1] - found.mean == pytest.approx(4.302653 / np.sqrt(weights.sum()))
+    assert (found.between, found.i_squared) == (0.0, 0.0)
+
+
+def test_joints_of_equal_errors_have_the_interval_of_students_t():
+    """Equal errors and real differences: mean and t interval of the plain sample, between^2 = s^2 - se^2."""
+    changes = np.array([-0.5, -0.1, 0.0, 0.1, -0.3, 0.05])
+    found = pooled_change(changes, np.full(6, 0.02))
+    plain = stats.ttest_1samp(changes, 0.0).confidence_interval(0.95)
+    assert found.mean == pytest.approx(changes.mean())
+    assert found.interval == pytest.approx((plain.low, plain.high), rel=1e-6)
+    assert found.between**2 == pytest.approx(changes.var(ddof=1) - 0.02**2, rel=1e-6)
+    assert found.i_squared == pytest.approx(1 - 0.02**2 / changes.var(ddof=1))
+
+
+def test_the_spread_between_joints_makes_the_scatter_what_it_should_be():
+    changes, ses = np.array([0.1, -0.3, 0.05, -0.02, -0.4]), np.array([0.01, 0.05, 0.02, 0.1, 0.03])
+    found = pooled_change(changes, ses)
+    assert np.sum((changes - found.mean) ** 2 / (ses**2 + found.between**2)) == pytest.approx(4.0)
+
+
+@given(CHANGES, SES, st.floats(-2.0, 2.0), st.floats(0.05, 20.0), st.randoms())
+@settings(max_examples=80, deadline=None)
+def test_unit_zero_and_order_of_the_joints_do_not_matter(changes, ses, shift, unit, shuffler):
+    changes, ses = np.array(changes), np.array(ses[: len(changes)])
+    found = pooled_change(changes, ses)
+    assert found.interval[0] < found.mean < found.interval[1]
+    assert changes.min() - 1e-9 <= found.mean <= changes.max() + 1e-9
+    assert 0.0 <= found.i_squared <= 1.0
+    order = shuffler.sample(range(len(changes)), len(changes))
+    other = pooled_change(unit * (changes[order] + shift), unit * ses[order])
+    assert other.mean == pytest.approx(unit * (found.mean + shift), abs=1e-6 * unit)
+    assert other.interval == pytest.approx([unit * (end + shift) for end in found.interval], abs=1e-5 * unit)
+    assert other.between == pytest.approx(unit * found.between, abs=1e-4 * unit)
+
+
+@pytest.mark.parametrize("between", [0.0, 0.03, 0.15])
+def test_the_interval_of_the_mean_holds_the_truth_as_often_as_it_says(between):
+    random = np.random.default_rng(9)
+    held = []
+    for _ in range(400):
+        ses = random.uniform(0.01, 0.06, 11)
+        low, high = pooled_change(-0.05 + random.normal(0.0, np.hypot(ses, between)), ses).interval
+        held.append(low <= -0.05 <= high)
+    assert 0.925 < np.mean(held) <= (1.0 if between == 0.0 else 0.975)  # alike, the factor held at 1 makes it wider
+
+
+def test_one_joint_is_no_mean():
+    with pytest.raises(ValueError, match="two"):
+        pooled_change([-0.1], [0.02])
