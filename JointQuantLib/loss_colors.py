@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+FULL_LOSS_MM = 1.0  # a loss of 1: the films differ as if the bone lay this far off itself, or farther
 STEPS = 16  # colours are mixed linearly between so many steps
 
 
 def loss_colors(loss: np.ndarray) -> np.ndarray:
-    """RGB colours 0 to 1, shape (n, 3), of n losses between 0 (alike) and 1 (nothing alike)."""
+    """RGB colours 0 to 1, shape (n, 3), of n losses between 0 (alike) and 1 (as if misplaced by ``FULL_LOSS_MM``)."""
     at, ramp = np.linspace(0.0, 1.0, STEPS + 1), loss_ramp()
     return np.stack([np.interp(loss, at, ramp[:, channel]) for channel in range(3)], axis=-1)
 

@@ -11,6 +11,7 @@ import csv
 import gzip
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -202,8 +203,10 @@ def write_synthetic_result(folder: Path, visits: int = 2, spacing_mm: float | No
         "visits": [describe_visit(v, films[v], spacing_mm) for v in range(visits)],
         "joints": [describe_joint(name, motions, pairs, spacing_mm) for name in JOINTS],
     }
+    result["hands"] = describe_hands(result["joints"])
     (folder / "result.json").write_text(json.dumps(result, indent=1, allow_nan=False), encoding="utf-8")
     write_joints_csv(folder / "joints.csv", result)
+    write_hands_csv(folder / "hands.csv", result)
     write_joints_json(folder / "joints.json", result)
     if views:
         write_stand_in_views(folder, result, films)
@@ -219,8 +222,10 @@ def show_both_hands(folder: Path) -> Path:
         if joint["name"].endswith("3"):
             joint |= {"name": joint["name"][:-1] + "2", "side": "right"}
     result["joints"].sort(key=lambda joint: (joint["side"], joint["name"]))
+    result["hands"] = describe_hands(result["joints"])
     (folder / "result.json").write_text(json.dumps(result, indent=1, allow_nan=False), encoding="utf-8")
     write_joints_csv(folder / "joints.csv", result)
+    write_hands_csv(folder / "hands.csv", result)
     write_joints_json(folder / "joints.json", result)
     return folder
 
@@ -319,8 +324,20 @@ VISIT_NUMBERS = (
 )
 PAIR_NUMBERS = (
     *("origin_px", "axis", "upper_motion", "lower_motion", "change_px", "se_px", "change_mm", "se_mm", "interval_px"),
-    *("interval_mm", "width_mm", "profile_px", "profile_mm", "profile_order", "profile_offsets_px", "tilt_deg"),
-    *("years", "change_per_year_mm", "change_per_year_interval_mm", "pairwise", "quality"),
+    *(
+        "interval_mm",
+        "sdc_px",
+        "sdc_mm",
+        "beyond_sdc",
+        "width_mm",
+        "profile_px",
+        "profile_mm",
+        "profile_order",
+        "profile_offsets_px",
+        "tilt_deg",
+    ),
+    *("years", "change_per_year_mm", "change_per_year_interval_mm", "pairwise", "quality", "reading"),
+    "loss_by_bone",
 )
 
 
@@ -366,6 +383,9 @@ def describe_pair(joint: str, motions: list, i: int, j: int, spacing_mm: float |
         "se_mm": mm(se),
         "interval_px": interval,
         "interval_mm": mm(interval),
+        "sdc_px": 1.96 * se,
+        "sdc_mm": mm(1.96 * se),
+        "beyond_sdc": abs(change) > 1.96 * se,
         "width_mm": mm([width_px(joint, motions[i]), width_px(joint, motions[j])]),
         "profile_px": profile,
         "profile_mm": mm(profile),
@@ -392,7 +412,66 @@ def describe_pair(joint: str, motions: list, i: int, j: int, spacing_mm: float |
             "relative_rotation_deg": tilt,
             "magnification": 1.0,
         },
+        "reading": "aligned; upper bone changed on the ulnar side at the joint surface, at the margin: erosion?",
+        "loss_by_bone": {"upper": describe_bone_loss("changed", mm), "lower": describe_bone_loss("aligned", mm)},
     }
+
+
+def describe_bone_loss(kind: str, mm: Callable) -> dict:
+    changed = kind == "changed"
+    return {
+        "kind": kind,
+        "side": "ulnar" if changed else None,
+        "along": "joint surface" if changed else None,
+        "rim": True if changed else None,
+        "off_px": 0.2,
+        "off_mm": mm(0.2),
+        "sectors": [
+            {"side": "ulnar", "along": "joint surface", "rim": True, "mean_loss": 0.12, "bright_share": 0.4 * changed}
+        ],
+    }
+
+
+def describe_hands(joints: list) -> list:
+    """The plain mean of the measured joints of each hand, with an interval of a round width."""
+    hands = {}
+    for joint in joints:
+        hands.setdefault(joint["side"], []).append(joint)
+    return [
+        {"side": side, "pairs": [describe_hand_pair(own, n) for n in range(len(own[0]["pairs"]))]}
+        for side, own in hands.items()
+    ]
+
+
+def describe_hand_pair(joints: list, number: int) -> dict:
+    one = joints[0]["pairs"][number]
+    counted = [joint for joint in joints if joint["pairs"][number]["verdict"] == "measured"]
+    described = {"from_visit": one["from_visit"], "to_visit": one["to_visit"], "years": one["years"]}
+    described |= {"joints": [joint["name"] for joint in counted], "i_squared": 0.9 if len(counted) > 2 else None}
+    for unit, half in (("px", 0.4), ("mm", 0.12)):
+        changes = [joint["pairs"][number][f"change_{unit}"] for joint in counted]
+        known = len(changes) > 2 and None not in changes
+        mean = float(np.mean(changes)) if known else None
+        described[f"change_{unit}"] = mean
+        described[f"interval_{unit}"] = [mean - half, mean + half] if known else None
+        described[f"between_joints_sd_{unit}"] = half if known else None
+    yearly = described["change_mm"] is not None and one["years"] is not None
+    described["change_per_year_mm"] = described["change_mm"] / one["years"] if yearly else None
+    interval = [end / one["years"] for end in described["interval_mm"]] if yearly else None
+    return described | {"change_per_year_interval_mm": interval}
+
+
+def write_hands_csv(path: Path, result: dict) -> None:
+    columns = ("change_mm", "between_joints_sd_mm", "change_px", "i_squared", "years", "change_per_year_mm")
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["side", "from_visit", "to_visit", "joints", *columns])
+        for hand in result["hands"]:
+            for pair in hand["pairs"]:
+                numbers = ["" if pair[c] is None else pair[c] for c in columns]
+                writer.writerow(
+                    [hand["side"], pair["from_visit"], pair["to_visit"], " ".join(pair["joints"]), *numbers]
+                )
 
 
 def write_joints_csv(path: Path, result: dict) -> None:

@@ -58,6 +58,9 @@ def places(result: dict) -> dict[str, dict]:
         "pair that is not measurable": pair(result, NOT_MEASURABLE),
         "pairwise": pair(result)["pairwise"],
         "quality": pair(result)["quality"],
+        "mean of a hand": result["hands"][0],
+        "mean": result["hands"][0]["pairs"][0],  # of three joints; later pairs have two
+        "mean of too few": result["hands"][0]["pairs"][-1],
     }
 
 
@@ -72,7 +75,19 @@ def test_a_result_of_both_hands_is_valid(validator, tmp_path):
     assert validator.is_valid(json.loads((folder / "result.json").read_text("utf-8")))
 
 
-PLACES = ["result", "input", "visit", "hand", "joint", "visit of a joint", "pair", "pairwise", "quality"]
+PLACES = [
+    "result",
+    "input",
+    "visit",
+    "hand",
+    "joint",
+    "visit of a joint",
+    "pair",
+    "pairwise",
+    "quality",
+    "mean of a hand",
+    "mean",
+]
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -112,6 +127,16 @@ def test_no_field_may_be_missing(validator, result, place):
         ("pair", "profile_order", "left to right"),
         ("pair", "reason", "a measured joint has nothing to excuse"),
         ("pair", "change_per_year_interval_mm", None),
+        ("pair", "sdc_px", None),
+        ("pair", "sdc_mm", -0.1),
+        ("pair", "beyond_sdc", None),
+        ("mean", "change_px", None),
+        ("mean", "interval_mm", None),
+        ("mean", "joints", ["MCP2", "MCP2", "MCP3"]),
+        ("mean", "i_squared", 1.2),
+        ("mean", "change_per_year_interval_mm", None),
+        ("mean of too few", "change_mm", -0.1),
+        ("pair that is not measurable", "sdc_mm", 0.1),
         ("pair that is not measurable", "reason", ""),
         ("pair that is not measurable", "change_mm", 0.0),
     ],

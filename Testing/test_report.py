@@ -167,7 +167,7 @@ def test_a_number_that_slipped_into_a_joint_that_is_not_measurable_is_not_shown(
     name = result_of(folder)["joints"][0]["name"]
     page = page_of(changed(folder, slip))
     without_names = re.sub(
-        rf"{name}|Visit \d \([\d-]+\)|5 mm|loss = 1.*alike|0.0 0.25 0.5 0.75 1.0", "", page.joint(name)
+        rf"{name}|Visit \d \([\d-]+\)|5 mm|loss, mm: films differ|0.0 0.2 0.4 0.6 0.8 ≥ 1.0", "", page.joint(name)
     )
     assert not re.search(r"\d", without_names), without_names
 
@@ -323,6 +323,17 @@ def test_the_colour_of_a_loss_is_the_same_in_every_map(folder, loss):
     assert np.abs(np.asarray(picture).astype(int) - expected).max() <= 3
 
 
+def test_the_reading_of_the_loss_map_stands_with_the_pictures_of_its_joint(folder):
+    def read(content):
+        content["joints"][0]["pairs"][0]["reading"] = "lower bone not aligned on the ulnar side"
+        content["joints"][1]["pairs"][0]["reading"] = None
+
+    page = page_of(changed(folder, read))
+    names = [joint["name"] for joint in result_of(folder)["joints"]]
+    assert "Loss map: lower bone not aligned on the ulnar side." in page.joint(names[0])
+    assert "Loss map:" not in page.joint(names[1])
+
+
 def test_the_colour_bar_has_the_colours_of_the_maps_from_0_to_1(page):
     stops = [values for tag, values in page.tags if tag == "stop"]
     assert [stops[0]["offset"], stops[-1]["offset"]] == ["0.0%", "100.0%"]
@@ -330,7 +341,7 @@ def test_the_colour_bar_has_the_colours_of_the_maps_from_0_to_1(page):
         colour = [int(stop["stop-color"][k : k + 2], 16) for k in (1, 3, 5)]
         expected = 255 * loss_colors(np.array(float(stop["offset"][:-1]) / 100))
         assert np.abs(colour - expected).max() < 255 / LOSS_STEPS * 3
-    assert "loss = 1 − local correlation (no unit)" in page.joint("MCP2")
+    assert "loss, mm: films differ as if the bone lay this far off itself" in page.joint("MCP2")
 
 
 def test_lightness_of_the_loss_colours_rises_all_the_way():
@@ -509,3 +520,57 @@ def test_a_hand_that_is_turned_is_said_so_beside_its_film(folder):
 
     header = squeezed(page_of(changed(folder, turn)).sections["outside"])
     assert header.count("oblique view") == 1
+
+
+def mean_is_known(content: dict) -> None:
+    """All joints of the hand count, and change alike."""
+    content["hands"][0]["pairs"][0] |= {
+        "joints": ["MCP2", "MCP3", "PIP2", "PIP3"],
+        "change_mm": -0.05,
+        "interval_mm": [-0.09, -0.01],
+        "between_joints_sd_mm": 0.0,
+        "change_per_year_mm": -0.025,
+        "change_per_year_interval_mm": [-0.045, -0.004],
+    }
+
+
+def test_the_mean_change_of_the_hand_is_one_line(folder):
+    summary = squeezed(page_of(changed(folder, mean_is_known)).sections["summary"])
+    assert f"Mean change of 4 measured joints: {MINUS}0.05 mm (95 % {MINUS}0.09 to {MINUS}0.01)" in summary
+    assert f"per year {MINUS}0.025 mm (95 % {MINUS}0.045 to {MINUS}0.004)" in summary
+    assert "The joints differ by no more than their errors." in summary
+
+
+def test_joints_that_differ_are_said_to(folder):
+    def differ(content):
+        mean_is_known(content)
+        content["hands"][0]["pairs"][0]["between_joints_sd_mm"] = 0.12
+
+    assert "SD between them 0.12 mm" in squeezed(page_of(changed(folder, differ)).sections["summary"])
+
+
+def test_where_too_few_joints_are_measured_there_is_no_mean_and_it_is_said(page):
+    assert "No mean change is given" in squeezed(page.sections["summary"])
+
+
+def test_both_hands_have_a_mean_each(tmp_path):
+    def third_joint(content):
+        content["joints"] += [joint | {"name": "MCP4"} for joint in content["joints"] if joint["name"] == "MCP2"]
+        for hand, change in zip(content["hands"], (-0.1, 0.2), strict=True):
+            hand["pairs"][0] |= {"joints": ["MCP2", "PIP2", "MCP4"], "change_mm": change}
+            hand["pairs"][0] |= {"interval_mm": [change - 0.05, change + 0.05], "between_joints_sd_mm": 0.0}
+
+    folder = show_both_hands(write_synthetic_result(tmp_path / "result"))
+    summary = squeezed(page_of(changed(folder, third_joint)).sections["summary"])
+    assert f"Left hand, mean change of 3 measured joints: {MINUS}0.10 mm" in summary
+    assert "Right hand, mean change of 3 measured joints: +0.20 mm" in summary
+
+
+def test_every_measured_joint_says_its_smallest_detectable_change(template, page):
+    for joint in result_of(template)["joints"]:
+        pair, section = joint["pairs"][0], page.joint(joint["name"])
+        if pair["verdict"] == "not_measurable":
+            assert "Smallest detectable" not in section
+            continue
+        exceeded = "exceeded" if pair["beyond_sdc"] else "not exceeded"
+        assert f"Smallest detectable {pair['sdc_mm']:.3f} mm, {exceeded}" in section

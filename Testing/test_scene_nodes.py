@@ -252,6 +252,15 @@ def test_the_table_holds_the_numbers_of_the_file_with_a_unit_for_every_column(re
     assert math.isnan(changes.GetValue(3))
 
 
+def test_the_mean_of_the_hand_is_a_table_of_its_own(reopened):
+    table = reopened.node("Hands")
+    assert table.GetLocked()
+    assert table.GetColumnUnitLabel("change_mm") == "mm"
+    assert table.GetNumberOfRows() == 1
+    columns = {table.GetColumnName(k): k for k in range(table.GetNumberOfColumns())}
+    assert table.GetCellText(0, columns["joints"]) == "MCP2 MCP3"
+
+
 def test_the_scene_carries_the_whole_result(reopened):
     assert json.loads(reopened.node("result.json").GetText()) == reopened.result
 

@@ -18,6 +18,7 @@ from JSNRegistrationLib.hands_on_films import FollowedHand, HandsOnFilms, hands_
 from JSNRegistrationLib.joint_measurement import JointMeasurement, PairMeasurement, measure_joint
 from JSNRegistrationLib.joints import JointKey
 from JSNRegistrationLib.joints_on_films import joints_on_films
+from JSNRegistrationLib.loss_reading import JointLoss, read_loss
 from JSNRegistrationLib.misalignment import MisalignmentMap, film_spline, misalignment
 from JSNRegistrationLib.motion import between_pieces
 from JSNRegistrationLib.radiograph import Radiograph, check_same_hand, read_radiograph
@@ -90,8 +91,8 @@ def write_maps(
     measured: list[JointMeasurement],
     earlier: EarlierResult | None,
     progress: Progress,
-) -> dict[tuple[JointKey, int, int], tuple[float, float]]:
-    """Write the films and the maps of every pair; returns mean loss before and after by joint and pair."""
+) -> dict[tuple[JointKey, int, int], JointLoss]:
+    """Write the films and the maps of every pair; returns the losses and what they say by joint and pair."""
     losses = {}
     for visit, film in enumerate(films):
         write_volume(folder / f"visit_{visit}.nrrd", film.pixels, film.spacing_mm)
@@ -110,7 +111,11 @@ def write_maps(
             crop = joint.seen[a].crop
             own = nearest_joint(crop, [place for key, place in places.items() if key != joint.key])
             maps.paste(crop, own, before, after)
-            losses[joint.key, a, b] = (before.mean_loss, after.mean_loss if after else np.nan)
+            losses[joint.key, a, b] = JointLoss(
+                before.mean_loss,
+                after.mean_loss if after else np.nan,
+                read_loss(crop, after, joint.side) if after else None,
+            )
         maps.write(folder, a, b, films[a].spacing_mm)
     return losses
 

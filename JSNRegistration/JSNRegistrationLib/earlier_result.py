@@ -16,15 +16,20 @@ from JSNRegistrationLib.joints import JointKey
 from JSNRegistrationLib.radiograph import Radiograph
 
 ADDED = {"space_line": None, "outlined_by": None}  # what results of version 0.1.0 lack
+ADDED_TO_PAIR = {"reading": None, "loss_by_bone": None}
 
 
 @dataclass
 class EarlierResult:
-    """A result folder, and the joints in it (entries of result.json) that stay and that are measured again."""
+    """A result folder, and the joints in it (entries of result.json) that stay and that are measured again.
+
+    ``other_loss``: its loss is 1 - correlation (version 0.1.0), which must not stand beside the present one.
+    """
 
     folder: Path
     joints: list[dict]
     again: list[dict] = field(default_factory=list)
+    other_loss: bool = False
 
     @classmethod
     def read(cls, folder: Path, films: Sequence[Radiograph]) -> EarlierResult:
@@ -33,7 +38,7 @@ class EarlierResult:
             result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
             inputs = [entry["sha256"] for entry in result["inputs"]]
             known = [(visit["spacing_mm"], visit["date"]) for visit in result["visits"]]
-            joints = [joint | {"visits": [ADDED | visit for visit in joint["visits"]]} for joint in result["joints"]]
+            joints = [_as_now(joint) for joint in result["joints"]]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadInput(
                 f"--from {folder} is not a result of the hand job: give the --out of an earlier one."
@@ -44,7 +49,8 @@ class EarlierResult:
                 f"--from {folder} has other {'spacings or dates' if same_films else 'films'}: give the same films in "
                 "the same order, with the same --spacing and --dates."
             )
-        return cls(folder, joints)
+        other_loss = any("reading" not in pair for joint in result["joints"] for pair in joint["pairs"])
+        return cls(folder, joints, other_loss=other_loss)
 
     def without_known(
         self, joints: dict[JointKey, list[SeenJoint]], asked: Collection[JointKey]
@@ -79,8 +85,20 @@ class EarlierResult:
     def maps(self, from_visit: int, to_visit: int) -> FilmMaps:
         """The maps of a pair, without what they show of the joints that are measured again."""
         maps = FilmMaps.read(self.folder, from_visit, to_visit)
+        if self.other_loss:
+            maps.clear_losses()
         maps.clear(_places(self.again, from_visit).values(), self.places(from_visit).values())
         return maps
+
+
+def _as_now(joint: dict) -> dict:
+    """A joint of result.json with all that results of earlier versions lack."""
+    pairs = [pair if "reading" in pair else _without_loss(pair | ADDED_TO_PAIR) for pair in joint["pairs"]]
+    return joint | {"visits": [ADDED | visit for visit in joint["visits"]], "pairs": pairs}
+
+
+def _without_loss(pair: dict) -> dict:
+    return pair | {"quality": pair["quality"] and pair["quality"] | {"loss_before": None, "loss_after": None}}
 
 
 def _places(joints: Sequence[dict], visit: int) -> dict[JointKey, np.ndarray]:

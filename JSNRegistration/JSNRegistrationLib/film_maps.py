@@ -22,7 +22,8 @@ class FilmMaps:
     """Maps of a pair on the film of its first visit, [row, column] float32.
 
     ``before`` and ``after`` are the second film brought onto the first around every joint (joint frames laid on each
-    other, or each bone by its own motion), NaN elsewhere; ``loss_before`` and ``loss_after`` the loss, -1 elsewhere.
+    other, or each bone by its own motion), NaN elsewhere; ``loss_before`` and ``loss_after`` the loss (0 to 1, as in
+    ``misalignment``), -1 elsewhere.
     """
 
     before: np.ndarray
@@ -58,6 +59,11 @@ class FilmMaps:
             return
         self.after[window][own] = after.film[own]
         self.loss_after[window][own] = np.where(np.isfinite(after.loss), after.loss, OUTSIDE_LOSS)[own]
+
+    def clear_losses(self) -> None:
+        """Take the losses out and leave the films."""
+        for loss in (self.loss_before, self.loss_after):
+            loss[:] = OUTSIDE_LOSS
 
     def clear(self, gone: Collection[np.ndarray], kept: Collection[np.ndarray]) -> None:
         """Take out what lies nearer to one of the joints at the film positions ``gone`` than to those at ``kept``."""

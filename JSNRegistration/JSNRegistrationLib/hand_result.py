@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from skimage.measure import find_contours
 
 from JointQuantLib import devices
 from JointQuantLib.job import plain, versions
+from JointQuantLib.statistics import smallest_detectable_change
 from JointQuantLib.weights import TRAINED_ON_SIMULATED
 from JSNRegistrationLib.bones import JointCrop, typical_width_mm
 from JSNRegistrationLib.earlier_result import EarlierResult
@@ -23,7 +25,9 @@ from JSNRegistrationLib.joint_finding.joint_finder import NETWORK
 from JSNRegistrationLib.joint_measurement import JointMeasurement, PairMeasurement, SeenJoint
 from JSNRegistrationLib.joint_space import space_line
 from JSNRegistrationLib.joints import JOINT_NAMES, SIDES, Joint, JointKey, write_joints
+from JSNRegistrationLib.loss_reading import BoneReading, JointLoss
 from JSNRegistrationLib.narrowing import CONFIDENCE_Z, JointSpaceChange
+from JSNRegistrationLib.pooled_change import mean_of_hands
 from JSNRegistrationLib.radiograph import Radiograph
 
 SCHEMA = "jointquant-hand/1"
@@ -61,12 +65,13 @@ def hand_result(
     films: Sequence[Radiograph],
     found: HandsOnFilms,
     measured: Sequence[JointMeasurement],
-    losses: dict[tuple[JointKey, int, int], tuple[float, float]],
+    losses: dict[tuple[JointKey, int, int], JointLoss],
     warnings: Sequence[str],
     earlier: EarlierResult | None,
 ) -> dict[str, Any]:
     """The content of result.json; every number has its unit in its name, what is not known is None."""
     joints = [_joint(joint, films, losses) for joint in measured] + (earlier.joints if earlier else [])
+    joints = [joint | {"pairs": [pair | _detectable(pair) for pair in joint["pairs"]]} for joint in joints]
     joints.sort(key=_place_in_table)
     warnings = list(warnings)
     if any(film.spacing_mm is None for film in films):
@@ -89,6 +94,7 @@ def hand_result(
             "sign_convention": SIGN_CONVENTION,
             "visits": [_visit(index, film, found) for index, film in enumerate(films)],
             "joints": joints,
+            "hands": mean_of_hands(joints),
         }
     )
 
@@ -101,15 +107,22 @@ def _learned(found: HandsOnFilms, measured: Sequence[JointMeasurement]) -> list[
 
 
 def write_hand_result(folder: Path, result: dict[str, Any]) -> None:
-    """Write result.json, joints.csv (a row per joint and pair, units in the titles) and joints.json."""
+    """Write result.json, joints.json, and joints.csv and hands.csv (a row per joint or hand and pair of visits)."""
     text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False)
     (folder / "result.json").write_text(text + "\n", encoding="utf-8")
-    rows = [_row(joint, pair, result["visits"]) for joint in result["joints"] for pair in joint["pairs"]]
-    with (folder / "joints.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else ["name"])
+    visits = result["visits"]
+    of_joints = [_row(joint, pair, visits) for joint in result["joints"] for pair in joint["pairs"]]
+    of_hands = [_hand_row(hand, pair, visits) for hand in result["hands"] for pair in hand["pairs"]]
+    _write_table(folder / "joints.csv", of_joints, "name")
+    _write_table(folder / "hands.csv", of_hands, "side")
+    write_joints(folder / "joints.json", [_joints_used(result, v) for v in range(len(result["visits"]))])
+
+
+def _write_table(path: Path, rows: Sequence[dict], first_title: str) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else [first_title])
         writer.writeheader()
         writer.writerows(rows)
-    write_joints(folder / "joints.json", [_joints_used(result, v) for v in range(len(result["visits"]))])
 
 
 def _place_in_table(joint: dict) -> tuple[int, int]:
@@ -197,6 +210,7 @@ def _pair(joint: JointMeasurement, pair: PairMeasurement, films: Sequence[Radiog
         "years": years,
         "pairwise": _pairwise(pair, spacing),
         "quality": _quality(pair, losses),
+        **_reading(losses, spacing),
     }
 
 
@@ -224,6 +238,15 @@ def _change(change: JointSpaceChange | None, spacing: float | None, years: float
     }
 
 
+def _detectable(pair: dict) -> dict:
+    """The smallest detectable change of a joint between two visits, and whether its change is larger."""
+    sdc = {
+        unit: None if (se := pair[f"se_{unit}"]) is None else smallest_detectable_change(se) for unit in ("px", "mm")
+    }
+    beyond = None if sdc["px"] is None else abs(pair["change_px"]) > sdc["px"]
+    return {"sdc_px": sdc["px"], "sdc_mm": sdc["mm"], "beyond_sdc": beyond}
+
+
 def _pairwise(pair: PairMeasurement, spacing: float | None) -> dict | None:
     if pair.pairwise is None:
         return None
@@ -237,10 +260,30 @@ def _pairwise(pair: PairMeasurement, spacing: float | None) -> dict | None:
     }
 
 
-def _quality(pair: PairMeasurement, losses: tuple[float, float] | None) -> dict | None:
+def _reading(loss: JointLoss | None, spacing: float | None) -> dict:
+    """What the loss map after registration says: a sentence, and each bone by itself."""
+    if loss is None or loss.reading is None:
+        return {"reading": None, "loss_by_bone": None}
+    upper, lower = (_bone_loss(bone, spacing) for bone in (loss.reading.upper, loss.reading.lower))
+    return {"reading": loss.reading.sentence, "loss_by_bone": {"upper": upper, "lower": lower}}
+
+
+def _bone_loss(bone: BoneReading, spacing: float | None) -> dict:
+    return {
+        "kind": bone.kind.replace(" ", "_"),
+        "side": bone.side,
+        "along": bone.along,
+        "rim": bone.rim,
+        "off_px": bone.off_px,
+        "off_mm": _mm(bone.off_px, spacing),
+        "sectors": [asdict(sector) for sector in bone.sectors],
+    }
+
+
+def _quality(pair: PairMeasurement, losses: JointLoss | None) -> dict | None:
     if pair.evidence is None:
         return None
-    before, after = losses or (None, None)
+    before, after = (losses.before, losses.after) if losses else (None, None)
     return {
         "similarity_upper": pair.similarity[0],
         "similarity_lower": pair.similarity[1],
@@ -303,19 +346,16 @@ def _row(joint: dict, pair: dict, visits: Sequence[dict]) -> dict:
     row = {
         "name": joint["name"],
         "side": joint["side"],
-        "from_visit": pair["from_visit"],
-        "to_visit": pair["to_visit"],
-        "from_date": visits[pair["from_visit"]]["date"],
-        "to_date": visits[pair["to_visit"]]["date"],
+        **_when(pair, visits),
         "verdict": pair["verdict"],
         "reason": pair["reason"],
+        "reading": pair["reading"],
     }
     for key in ("change_mm", "se_mm", "change_px", "se_px", "tilt_deg", "years", "change_per_year_mm", "profile_order"):
         row[key] = pair[key]
-    for key in ("interval_mm", "interval_px", "change_per_year_interval_mm"):
-        stem, unit = key.rsplit("_", 1)
-        for end, value in zip(("low", "high"), pair[key] or (None, None), strict=True):
-            row[f"{stem}_{end}_{unit}"] = value
+    row |= _intervals(pair)
+    for key in ("sdc_mm", "sdc_px", "beyond_sdc"):
+        row[key] = pair[key]
     for place in range(5):
         row[f"profile_{place + 1}_mm"] = pair["profile_mm"] and pair["profile_mm"][place]
         row[f"profile_{place + 1}_px"] = pair["profile_px"] and pair["profile_px"][place]
@@ -332,4 +372,28 @@ def _row(joint: dict, pair: dict, visits: Sequence[dict]) -> dict:
     quality = pair["quality"] or {}
     for key in QUALITY_COLUMNS:
         row[key] = quality.get(key)
+    return row
+
+
+def _hand_row(hand: dict, pair: dict, visits: Sequence[dict]) -> dict:
+    """One row of hands.csv."""
+    row = {"side": hand["side"], **_when(pair, visits), "joints": " ".join(pair["joints"])}
+    for key in ("change_mm", "between_joints_sd_mm", "change_px", "between_joints_sd_px", "i_squared", "years"):
+        row[key] = pair[key]
+    return row | {"change_per_year_mm": pair["change_per_year_mm"]} | _intervals(pair)
+
+
+def _when(pair: dict, visits: Sequence[dict]) -> dict:
+    """The columns that name a pair of visits."""
+    ends = ("from_visit", "to_visit")
+    return {end: pair[end] for end in ends} | {end.replace("visit", "date"): visits[pair[end]]["date"] for end in ends}
+
+
+def _intervals(pair: dict) -> dict:
+    """Both ends of the intervals, each in a column of its own, as interval_low_mm."""
+    row = {}
+    for key in ("interval_mm", "interval_px", "change_per_year_interval_mm"):
+        stem, unit = key.rsplit("_", 1)
+        for end, value in zip(("low", "high"), pair[key] or (None, None), strict=True):
+            row[f"{stem}_{end}_{unit}"] = value
     return row

@@ -11,7 +11,9 @@ from .pictures import grey, jpeg, resized
 from .plots import ForestBar, ForestScale, forest_scale
 from .results import HandResult
 from .sections import full_name, pair_of, place_in_table
-from .wording import Finding, Quantity, Width, change_of, finding_of, width_at, yearly_change_of
+from .wording import Finding, Quantity, Width, change_of, finding_of, mean_change_of, plain, width_at, yearly_change_of
+
+LEAST_JOINTS = 3  # of a hand, for a line about their mean
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,25 @@ class TableRow:
 
 
 @dataclass(frozen=True)
+class HandMean:
+    """The mean change of the measured joints of one hand; without a `change` they are too few. `spread` is how much
+    the joints differ beyond their errors, as "0.12 mm", empty where they do not."""
+
+    hand: str  # empty where there is one hand only
+    joints: int
+    change: Quantity | None
+    yearly: Quantity | None
+    spread: str
+
+
+@dataclass(frozen=True)
 class Overview:
     """The table over the longest way between visits; `unit` is None where its lengths are not all in the same one."""
 
     from_visit: int
     to_visit: int
     rows: list[TableRow]
+    means: list[HandMean]
     unit: str | None
     scale: ForestScale
     has_years: bool
@@ -109,7 +124,29 @@ def describe_overview(result: HandResult) -> Overview | None:
         last_row = hand_row
     units |= {width.unit for row in rows for width in row.widths if width is not None}
     unit = None if len(units) > 1 else next(iter(units), "mm" if result.visits[i].get("spacing_mm") else "px")
-    return Overview(i, j, rows, unit, scale, any(row.yearly for row in rows))
+    return Overview(i, j, rows, means_of_hands(result, i, j), unit, scale, any(row.yearly for row in rows))
+
+
+def means_of_hands(result: HandResult, i: int, j: int) -> list[HandMean]:
+    """The mean change of each hand between two visits; nothing about hands of one or two joints."""
+    means = []
+    for hand in result.content.get("hands") or []:
+        pair = pair_of(hand, i, j)
+        shown = [joint for joint in result.joints if joint.get("side") == hand["side"]]
+        if pair is None or len(shown) < LEAST_JOINTS:
+            continue
+        change = mean_change_of(pair)
+        between = change and pair[f"between_joints_sd_{change.unit}"]
+        means.append(
+            HandMean(
+                result.hand_of(hand),
+                len(pair["joints"]),
+                change,
+                yearly_change_of(pair),
+                f"{plain(between)} {change.unit}" if between and float(plain(between)) else "",
+            )
+        )
+    return means
 
 
 def draw_hand(result: HandResult, overview: Overview | None, height: int = 1000) -> HandPicture | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from JointQuantLib.loss_colors import FULL_LOSS_MM
 from JointQuantLib.weights import TRAINED_ON_SIMULATED
 
 from .overview import describe_overview, draw_hand
@@ -58,6 +59,7 @@ def render(result: HandResult) -> str:
         compared=[(f"{i + 1} to {j + 1}") for i, j in result.visit_pairs()],
         learned=TRAINED_ON_SIMULATED in (result.content.get("parameters") or {}).get("method", ""),
         loss_stops=loss_stops(),
+        full_loss_mm=FULL_LOSS_MM,
         parameters=flat(result.content.get("parameters") or {}),
         Finding=Finding,
     )

@@ -16,6 +16,7 @@ from .wording import (
     Quantity,
     Width,
     change_of,
+    detectable_words,
     finding_of,
     place_in_hand,
     plain,
@@ -61,7 +62,9 @@ class PairView:
     yearly: Quantity | None
     widths: tuple[Width | None, Width | None]
     tilt: str | None
+    detectable: str
     pairwise: Quantity | None
+    reading: str
     panels: list[Panel]
     profile: LinePlot | None
     quality: list[tuple[str, str]]
@@ -228,7 +231,9 @@ def describe_pair(result: HandResult, joint: dict, pair: dict, panels: list[Pane
         yearly_change_of(pair),
         (width_at(joint, i), width_at(joint, j)) if measured else (None, None),
         None if tilt is None else f"{signed(tilt, 1)}°",
+        detectable_words(pair) if measured else "",
         pairwise_change(pair) if measured else None,
+        pair.get("reading") or "",
         panels,
         profile_plot(pair, result.visits[i].get("spacing_mm")),
         quality_rows(pair.get("quality")) if measured else [],

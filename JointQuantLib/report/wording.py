@@ -85,8 +85,11 @@ def plain(value: float, decimals: int = 2) -> str:
 
 def change_of(pair: dict) -> Quantity | None:
     """Change of the joint space in mm, in px where the spacing is unknown, None where it was not measured."""
-    if pair["verdict"] == "not_measurable":
-        return None
+    return None if pair["verdict"] == "not_measurable" else mean_change_of(pair)
+
+
+def mean_change_of(pair: dict) -> Quantity | None:
+    """Mean change of a hand in mm, in px where the spacing is unknown, None where too few joints were measured."""
     for unit in ("mm", "px"):
         if pair.get(f"change_{unit}") is not None:
             return Quantity(pair[f"change_{unit}"], interval_of(pair, f"interval_{unit}"), unit)
@@ -95,9 +98,17 @@ def change_of(pair: dict) -> Quantity | None:
 
 def yearly_change_of(pair: dict) -> Quantity | None:
     """Change per year in mm; None where dates or spacing are unknown or nothing was measured."""
-    if pair["verdict"] == "not_measurable" or pair.get("change_per_year_mm") is None:
+    if pair.get("verdict") == "not_measurable" or pair.get("change_per_year_mm") is None:
         return None
     return Quantity(pair["change_per_year_mm"], interval_of(pair, "change_per_year_interval_mm"), "mm/year")
+
+
+def detectable_words(pair: dict) -> str:
+    """The smallest detectable change of a joint and whether its change is larger; empty where it is unknown."""
+    for unit, decimals in (("mm", 3), ("px", 2)):
+        if pair.get(f"sdc_{unit}") is not None:
+            return f"{plain(pair[f'sdc_{unit}'], decimals)} {unit}, {'' if pair['beyond_sdc'] else 'not '}exceeded"
+    return ""
 
 
 def interval_of(pair: dict, key: str) -> tuple[float, float] | None:

@@ -13,7 +13,7 @@ from JointQuantLib.scene.labels import place_names
 from JointQuantLib.scene.markups import VERDICT_MARKS, add_axis, add_names, add_origin, add_outlines, add_width
 from JointQuantLib.scene.motions import add_motion
 from JointQuantLib.scene.result import HandResult, is_measured, outlines_of, pair_of, read_result
-from JointQuantLib.scene.tables import add_joints_table, add_result_text
+from JointQuantLib.scene.tables import add_hands_table, add_joints_table, add_result_text
 from JointQuantLib.scene.volumes import add_film, add_loss_map, add_warped_film
 
 KINDS = ("before", "after")
@@ -53,6 +53,7 @@ class HandNodes:
     pairs: dict[tuple[int, int], PairNodes] = field(default_factory=dict)
     colors: object = None
     table: object = None
+    hands_table: object = None  # None where the folder holds no means of hands
     text: object = None
 
     def markups(self) -> list:
@@ -75,9 +76,11 @@ def build_scene(folder: Path, scene) -> HandNodes:
     for pair in result.pairs:
         add_pair(scene, result, pair, nodes, folders)
     nodes.table = add_joints_table(scene, result)
+    nodes.hands_table = add_hands_table(scene, result)
     nodes.text = add_result_text(scene, result)
-    for node in (nodes.table, nodes.text, nodes.colors):
-        folders.put(node)
+    for node in (nodes.table, nodes.hands_table, nodes.text, nodes.colors):
+        if node is not None:
+            folders.put(node)
     show_only(nodes, [node for node in first_look(nodes) if node is not None])
     return nodes
 

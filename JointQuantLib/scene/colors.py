@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from JointQuantLib.loss_colors import STEPS, loss_ramp
+from JointQuantLib.loss_colors import FULL_LOSS_MM, STEPS, loss_ramp
 from JointQuantLib.scene.volumes import UNKNOWN_SPACING
 
-LOSS_TITLE = "loss (1 - local correlation)"
+LOSS_TITLE = f"loss (1: films differ as if {FULL_LOSS_MM:g} mm off or more)"
 
 
 def add_loss_colors(scene):

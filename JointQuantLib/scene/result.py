@@ -93,8 +93,8 @@ def is_measured(pair: dict | None) -> bool:
     return pair is not None and pair["verdict"] != "not_measurable" and pair.get("upper_motion") is not None
 
 
-def read_joints_csv(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Column titles and rows of `joints.csv`, all cells as text."""
+def read_table(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Column titles and rows of a CSV file, all cells as text."""
     with path.open(newline="", encoding="utf-8") as file:
         titles, *rows = list(csv.reader(file))
     return titles, rows

@@ -1,4 +1,4 @@
-"""The numbers: `joints.csv` as a table with a unit for every column, and `result.json` as text."""
+"""The numbers: `joints.csv` and `hands.csv` as tables with a unit for every column, and `result.json` as text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from JointQuantLib.scene.result import HandResult, read_joints_csv
+from JointQuantLib.scene.result import HandResult, read_table
 
 UNIT_ENDINGS = {
     "mm_per_year": "mm/year",
@@ -20,11 +20,23 @@ UNIT_ENDINGS = {
 
 
 def add_joints_table(scene, result: HandResult):
-    """`joints.csv` as a locked table node; columns of numbers hold numbers, NaN where the file has none."""
+    """`joints.csv` as a table node."""
+    return _add_table(scene, result, "Joints", "joints.csv")
+
+
+def add_hands_table(scene, result: HandResult):
+    """`hands.csv` as a table node; None where the folder holds none (one joint, or a result of an earlier version)."""
+    if not result.data.get("hands") or not result.has_file("hands.csv"):
+        return None
+    return _add_table(scene, result, "Hands", "hands.csv")
+
+
+def _add_table(scene, result: HandResult, name: str, file: str):
+    """A table as a locked node; columns of numbers hold numbers, NaN where the file has none."""
     import vtk
 
-    titles, rows = read_joints_csv(result.folder / "joints.csv")
-    table = scene.AddNewNodeByClass("vtkMRMLTableNode", "Joints")
+    titles, rows = read_table(result.folder / file)
+    table = scene.AddNewNodeByClass("vtkMRMLTableNode", name)
     for k, title in enumerate(titles):
         column = column_values([row[k] for row in rows])
         array = vtk.vtkStringArray() if isinstance(column, list) else vtk.vtkDoubleArray()

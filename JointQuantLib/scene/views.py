@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from JointQuantLib.scene.view import SliceView
 
 FILM_HEIGHT = 900  # of a whole film, in pixels of the picture
 JOINT_SIZE = 450
+LINE = 18  # of the reading, below the title
+READING_WIDTH = 80  # characters of a line of it
 HEADER = 32  # pixels above the film, for the title
 LEGEND = 146  # pixels beside the film, for the colour legend
 LEGEND_SIZE = (84, 260)
@@ -77,16 +80,18 @@ def draw_joint(view: SliceView, result: HandResult, nodes: HandNodes, pair: tupl
     entry = pair_of(joint, *pair)
     show_only(nodes, [*own.outlines.values(), own.axis, own.origin])
     kinds = [kind for kind in KINDS if kind in drawn.loss]
+    reading = textwrap.wrap(entry.get("reading") or "", READING_WIDTH)
     panels = []
     for kind in kinds:
         legend = LEGEND if kind == kinds[-1] else 0
-        view.resize((JOINT_SIZE, JOINT_SIZE), right=legend, top=HEADER)
+        view.resize((JOINT_SIZE, JOINT_SIZE), right=legend, top=HEADER + LINE * len(reading))
         view.show(nodes.films[pair[0]], drawn.loss[kind], OPACITY)
         centre, extent = joint_frame(joint, pair[0], entry)
         view.look_at(centre, result.spacing(pair[0]), extent / JOINT_SIZE)
         place_legend(view, drawn, kind, shown=legend > 0)
         number = "" if kind == "before" else f": {change_text(entry)}"
-        view.set_title(f"{result.title(joint)} {kind} registration{number}", 14)
+        lines = reading if kind == "after" else []
+        view.set_title("\n".join([f"{result.title(joint)} {kind} registration{number}", *lines]), 14)
         panels.append(view.draw())
     return np.hstack(panels)
 
@@ -118,7 +123,9 @@ def place_legend(view: SliceView, drawn: PairNodes, kind: str, shown: bool = Tru
     legend.SetTitleText(
         legend.GetTitleText()
         .replace(" (", "\n(")
-        .replace("local ", "local\n")
+        .replace("differ ", "differ\n")
+        .replace("if ", "if\n")
+        .replace("off or", "off\nor")
         .replace("; ", "\n")
         .replace("spacing ", "\nspacing\n")
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
+import pytest
 import SimpleITK as sitk
 from jsonschema import Draft202012Validator
 from PIL import Image
@@ -28,7 +29,8 @@ LARGEST_ERROR_MM = 0.05  # of any change of a joint space on these films
 UNIT = re.compile(r"_(mm|px|deg)$")
 HAS_NO_UNIT = {"name", "side", "verdict", "reason", "profile_order", "from_visit", "to_visit", "from_date", "to_date"}
 HAS_NO_UNIT |= {"axis_x", "axis_y", "similarity_upper", "similarity_lower", "texture", "loss_before", "loss_after"}
-HAS_NO_UNIT |= {"magnification", "years"}  # years: the title is the unit
+HAS_NO_UNIT |= {"beyond_sdc", "joints", "i_squared"}
+HAS_NO_UNIT |= {"magnification", "years", "reading"}  # years: the title is the unit
 
 
 @cache
@@ -114,6 +116,7 @@ def assert_sound(folder: Path, result: dict) -> None:
     Draft202012Validator(json.loads(SCHEMA.read_text("utf-8"))).validate(result)
     assert not folder.with_name(f"{folder.name}.partial").exists()
     assert_table_repeats(folder, result)
+    assert_means_are_repeated(folder, result)
     assert_maps_lie_on_the_films(folder, result)
     used = json.loads((folder / "joints.json").read_text("utf-8"))["visits"]
     for visit, joints in enumerate(used):
@@ -136,6 +139,29 @@ def assert_table_repeats(folder: Path, result: dict) -> None:
             assert said == ("" if value is None else str(value)), (title, said, value)
 
 
+def assert_means_are_repeated(folder: Path, result: dict) -> None:
+    """hands.csv: a row per hand and pair of visits, with the joints that count and the numbers of result.json."""
+    with (folder / "hands.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    means = [(hand["side"], pair) for hand in result["hands"] for pair in hand["pairs"]]
+    assert len(rows) == len(means)
+    for row, (side, pair) in zip(rows, means, strict=True):
+        assert all(title in HAS_NO_UNIT or UNIT.search(title) for title in row)
+        assert row["side"] == (side or "")
+        assert row["joints"].split() == pair["joints"]
+        counted = [
+            joint["name"]
+            for joint, own in all_pairs(result)
+            if joint["side"] == side and own["verdict"] == "measured" and own["to_visit"] == pair["to_visit"]
+            if own["from_visit"] == pair["from_visit"] and joint["name"] != "JOINT"
+        ]
+        assert pair["joints"] == counted
+        low, high = pair["interval_mm"] or (None, None)
+        said = {"change_mm": pair["change_mm"], "interval_low_mm": low, "interval_high_mm": high}
+        said |= {key: pair[key] for key in ("change_px", "change_per_year_mm", "between_joints_sd_mm", "i_squared")}
+        assert {key: row[key] for key in said} == {k: "" if v is None else str(v) for k, v in said.items()}
+
+
 def expected_row(joint: dict, pair: dict) -> dict:
     """What a row of joints.csv has to say, written here a second time from the names of result.json alone."""
     ends = [joint["visits"][pair[end]] for end in ("from_visit", "to_visit")]
@@ -152,6 +178,11 @@ def expected_row(joint: dict, pair: dict) -> dict:
         expected[f"width_se_from_{unit}"], expected[f"width_se_to_{unit}"] = (end[f"width_se_{unit}"] for end in ends)
         expected[f"pairwise_change_{unit}"] = pairwise.get(f"change_{unit}")
         expected[f"pairwise_se_{unit}"] = pairwise.get(f"se_{unit}")
+        expected[f"sdc_{unit}"] = pair[f"sdc_{unit}"]
+        if pair[f"se_{unit}"] is not None:
+            assert pair[f"sdc_{unit}"] == pytest.approx(1.96 * pair[f"se_{unit}"], rel=1e-4)
+            assert pair["beyond_sdc"] == (abs(pair[f"change_{unit}"]) > pair[f"sdc_{unit}"])
+    expected["beyond_sdc"] = pair["beyond_sdc"]
     expected["tilt_deg"], expected["profile_order"] = pair["tilt_deg"], pair["profile_order"]
     expected["change_per_year_mm"] = pair["change_per_year_mm"]
     expected["change_per_year_interval_low_mm"] = (pair["change_per_year_interval_mm"] or nothing)[0]

@@ -50,6 +50,15 @@ def test_empty_maps_show_nothing():
     assert {getattr(maps, name).dtype for name in NAMES} == {np.dtype(np.float32)}
 
 
+def test_losses_of_another_scale_are_taken_out_and_the_films_stay(crop):
+    maps = FilmMaps.empty(SHAPE)
+    maps.paste(crop, np.ones(crop.pixels.shape, bool), result_of(crop, 30.0), result_of(crop, 10.0))
+    maps.clear_losses()
+    assert (maps.loss_before == OUTSIDE_LOSS).all()
+    assert (maps.loss_after == OUTSIDE_LOSS).all()
+    assert np.isfinite(maps.before).any()
+
+
 def test_a_joint_is_put_where_it_lies_in_the_film(crop):
     maps = FilmMaps.empty(SHAPE)
     own = np.ones(crop.pixels.shape, bool)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from analytic_joint import AnalyticFilm, AnalyticJoint, Exposure, Pose
 
+from JointQuantLib.loss_colors import FULL_LOSS_MM
 from JSNRegistrationLib.misalignment import MisalignmentMap, film_spline, misalignment
 from JSNRegistrationLib.motion import IDENTITY, compose, motion_about
 from JSNRegistrationLib.refinement import compared_regions
@@ -62,6 +63,35 @@ def test_gain_and_offset_of_either_film_are_no_loss(still, moved, gain, offset):
     first = compared(JOINT.film(exposure=Exposure(gain, offset)), moved)
     for other in (first, second):
         assert other.loss == pytest.approx(plain.loss, abs=1e-3, nan_ok=True)
+
+
+@pytest.mark.parametrize("exposure", [Exposure(), Exposure(0.4, 20.0, 1.2), Exposure(noise=3.0), Exposure(noise=6.0)])
+@pytest.mark.parametrize("off_mm", [0.1, 0.2, 0.4])
+def test_the_loss_is_the_misplacement_in_mm_whatever_the_exposure_and_the_noise(still, exposure, off_mm):
+    film = JOINT.film(POSE, exposure)
+    upper, lower = still.motions_to(film)
+    losses = []
+    for direction in ((1.0, 0.0), (0.0, 1.0)):
+        shift = motion_about(np.zeros(2), 0.0, 1.0, off_mm / 0.15 * np.array(direction))
+        losses.append(np.nanmean(compared(still, film, (compose(upper, shift), lower)).bones[0].loss))
+    assert np.sqrt(np.mean(np.square(losses))) * FULL_LOSS_MM == pytest.approx(off_mm, rel=0.25)
+
+
+@pytest.mark.parametrize("noise", [0.0, 3.0, 9.0])
+def test_noise_alone_leaves_the_map_dark(noise):
+    first = JOINT.film(exposure=Exposure(noise=noise, noise_seed=1))
+    second = JOINT.film(POSE, Exposure(noise=noise, noise_seed=2))
+    loss = compared(first, second).loss
+    assert np.nanmean(loss) * FULL_LOSS_MM < 0.06
+    assert np.nanpercentile(loss, 95) * FULL_LOSS_MM < 0.15
+
+
+def test_what_the_other_bone_has_moved_over_is_not_compared(still):
+    closed = JOINT.film(Pose(gap_px=-8.0))
+    upper = compared_regions(still.crop)[0]
+    found = compared(still, closed)
+    assert np.count_nonzero(found.bones[0].region) < np.count_nonzero(upper)
+    assert found.mean_loss < 0.05
 
 
 def test_unrelated_pictures_lose_nearly_everything(still):
