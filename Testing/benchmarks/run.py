@@ -16,8 +16,10 @@ from pathlib import Path
 
 import closure
 import hand_films
+import loss_maps
 import other_joints
 import outlines
+import registration_bench
 import sensitivity
 import simulated_joints
 
@@ -35,7 +37,7 @@ REAL_FILMS = (  # subject, file, title, what measures it on a part of the films
     ("outlines", "outlines", "Regions of the bones against those drawn by people", outlines.measure),
     ("outlines", "outlines_closure", "Closure with drawn and with found regions", outlines.measure_closure),
 )
-SUBJECTS = ("simulated", "registration", "finder", "outlines")
+SUBJECTS = ("simulated", "loss_maps", "known_motion", "registration", "finder", "outlines")
 
 
 def main(arguments: list[str]) -> None:
@@ -49,13 +51,20 @@ def main(arguments: list[str]) -> None:
         programs, calibration = simulated_joints.measure()
         _report("simulated_joints", "Simulated joints, error of the joint space change", programs)
         _report("standard_error", "Simulated joints, our error beside our standard error", calibration)
+    if "loss_maps" in asked.only:
+        colours, readings = loss_maps.measure()
+        _report("loss_colours", "Loss over a bone misplaced by a known amount", colours)
+        _report("loss_readings", "What the reading of the loss map finds", readings)
+    parts = ("development",) if asked.development else ("development", "evaluation")
+    if "known_motion" in asked.only:
+        _known_motion(parts)
     if not (SHARED_DATA / "mcp-series").is_dir() or not (SHARED_DATA / "hand-radiographs").is_dir():
         print("Real films: skipped, ../shared/data is not there.")
         return
     if "finder" in asked.only:
         _report("marks", "Two markings of the same joints by eye", hand_films.measure_repeatability())
         _report("finder_speed", "Finding the joints of a film", hand_films.measure_speed(SHARED_DATA))
-    for part in ("development",) if asked.development else ("development", "evaluation"):
+    for part in parts:
         for subject, name, title, measure in REAL_FILMS:
             if subject not in asked.only:
                 continue
@@ -65,12 +74,27 @@ def main(arguments: list[str]) -> None:
                 _log([{"test": name.replace("_", " ")} | row for row in rows])
 
 
-def _report(name: str, title: str, rows: list[dict]) -> None:
+def _known_motion(parts: tuple[str, ...]) -> None:
+    """Joints with known motion, simulated and, where real films are there, made of them."""
+    shared_data = SHARED_DATA if (SHARED_DATA / "mcp-series").is_dir() else None
+    for part in parts:
+        for name, title, rows in registration_bench.tables(shared_data, part, RESULTS):
+            _report(f"{name}_{part}", title and f"{title}, {part}", rows)
+            if part == "evaluation" and shared_data is not None and title:
+                _log([{"test": name.replace("_", " ")} | row for row in rows])
+
+
+def _report(name: str, title: str | None, rows: list[dict]) -> None:
+    """Write a table, and print it where it has a title."""
     rows = [{key: getattr(value, "item", lambda v=value: v)() for key, value in row.items()} for row in rows]
     with (RESULTS / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        columns = list(dict.fromkeys(column for row in rows for column in row))
+        rows = [dict.fromkeys(columns, "") | row for row in rows]
+        writer = csv.DictWriter(file, fieldnames=columns)
         writer.writeheader()
         writer.writerows(rows)
+    if title is None:
+        return
     print(f"\n{title}\n")
     print("| " + " | ".join(rows[0]) + " |")
     print("|" + "---|" * len(rows[0]))
@@ -87,9 +111,9 @@ def _log(rows: list[dict]) -> None:
         if new:
             writer.writerow(["date", "test", "films", "which", "figure", "value"])
         for row in rows:
-            which = row.get("pairs", "all")
+            which = row.get("pairs") or row.get("program", "all")
             for figure, value in row.items():
-                if figure not in ("test", "films", "pairs"):
+                if figure not in ("test", "films", "pairs", "program") and value != "":
                     writer.writerow([today, row["test"], row["films"], which, figure, value])
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from mcp_series import in_parallel
-from peers import PEERS, ours
+from registration_methods import CLASSICAL, METHODS, timed
 
-from JSNRegistrationLib.bones import JointCrop, crop_from_masks
-from JSNRegistrationLib.joint_measurement import pair_evidence
+from JSNRegistrationLib.bones import crop_from_masks
 from JSNRegistrationLib.narrowing import CONFIDENCE_Z, space_change_px
 from JSNRegistrationLib.radiograph import Radiograph
-from JSNRegistrationLib.registration import prepare, register
 from JSNRegistrationLib.simulation.joint import DIFFICULTIES, simulate_joint
 
 SPACINGS_MM = (0.1, 0.15)
@@ -47,16 +44,13 @@ def answers_of(task: tuple[int, str, float]) -> list[Answered]:
     origin = np.add(first.origin_px, first.offset_px)
     true = joint.true_change(0, 1, tuple(origin), first.axis)
     found = []
-    for program, answer in PEERS.items():
-        began = time.process_time()
-        try:
-            upper, lower = answer(first, second)
-            estimate = space_change_px(upper, lower, np.array(first.origin_px), np.array(first.axis)) * spacing
-        except Exception:
-            estimate = np.nan
-        seconds = time.process_time() - began
-        se = _standard_error_mm(first, second) if answer is ours else np.nan
-        found.append(Answered(program, difficulty, true, estimate, seconds, se))
+    for method in METHODS:
+        (answer,), seconds = timed(method, [(first, second)])
+        estimate = np.nan
+        if answer.upper is not None:
+            change = space_change_px(answer.upper, answer.lower, np.array(first.origin_px), np.array(first.axis))
+            estimate = change * spacing
+        found.append(Answered(method.name, difficulty, true, estimate, seconds, answer.se_mm))
     return found
 
 
@@ -69,10 +63,10 @@ def measure() -> tuple[list[dict], list[dict]]:
         for number in range(JOINTS_EACH)
     ]
     answers = [answer for found in in_parallel(answers_of, tasks) for answer in found]
-    rows = [_row(program, [a for a in answers if a.program == program]) for program in PEERS]
+    rows = [_row(method.name, [a for a in answers if a.program == method.name]) for method in METHODS]
+    stated = [a for a in answers if a.program == CLASSICAL and np.isfinite(a.se_mm)]
     calibration = [
-        _calibration(difficulty, [a for a in answers if np.isfinite(a.se_mm) and a.difficulty == difficulty])
-        for difficulty in DIFFICULTIES
+        _calibration(difficulty, [a for a in stated if a.difficulty == difficulty]) for difficulty in DIFFICULTIES
     ]
     return sorted(rows, key=lambda row: row["RMSE, mm"]), calibration
 
@@ -109,11 +103,6 @@ def _calibration(difficulty: str, answers: list[Answered]) -> dict:
         "RMS of error / standard error": round(float(np.sqrt(np.mean(errors**2))), 2),
         "95 % interval holds the truth, %": round(100 * float(np.mean(np.abs(errors) < CONFIDENCE_Z)), 1),
     }
-
-
-def _standard_error_mm(first: JointCrop, second: JointCrop) -> float:
-    prepared = [prepare(crop, crop.nominal_spacing_mm) for crop in (first, second)]
-    return pair_evidence(register(*prepared), first, second).se_mm
 
 
 def _film(pixels: np.ndarray, spacing_mm: float) -> Radiograph:

@@ -82,14 +82,16 @@ def simulate_joint(
     mask_jitter_mm: float = 0.0,
     noise: bool = True,
     exposure: Exposure | None = None,
+    photons: float | None = None,
     repeat: bool = False,
 ) -> SimulatedJoint:
     """Simulate `visits` films of one joint.
 
     changes_mm: true change of the joint space from film 0 to each later film (visits - 1 values); drawn from
     -0.6..+0.3 mm when left out. mask_jitter_mm: standard deviation of the error of the mask outlines. exposure: the
-    same for all films instead of a random one each. repeat: the bones do not move at all (identical pose, new noise and
-    exposure only). Raises ValueError on an unknown difficulty.
+    same for all films instead of a random one each. photons: the dose of all films (as ``Exposure.photons``), whatever
+    the difficulty. repeat: the bones do not move at all (identical pose, new noise and exposure only). Raises
+    ValueError on an unknown difficulty.
     """
     if difficulty not in DIFFICULTIES:
         raise ValueError(f"difficulty is one of {', '.join(DIFFICULTIES)}, not {difficulty!r}")
@@ -104,6 +106,8 @@ def simulate_joint(
         bone = scene.bone_path(grid, pose, visit > 0)
         soft = scene.soft_path(grid, pose)
         taken = exposure or _draw_exposure(film_rng, difficulty)
+        if photons is not None:
+            taken = replace(taken, photons=photons)
         films.append(take_film(bone, soft, spacing_mm, taken, film_rng if noise else None, OVERSAMPLING))
         pixels = _grid(size, 1)
         paths.append(scene.bone_path(pixels, pose, visit > 0))
