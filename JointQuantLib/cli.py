@@ -125,6 +125,22 @@ def _train_hand_joints(asked: argparse.Namespace, progress: Progress) -> None:
     progress.finish(f"Done: {folder.out}")
 
 
+def _train_hand_registration(asked: argparse.Namespace, progress: Progress) -> None:
+    device = _training_device(asked.device)
+    for given, name in ((asked.data, "--data"), (asked.images, "--images")):
+        if given is not None and not given.is_dir():
+            raise BadInput(f"{name} {given} is no folder: give one that is there.")
+    _keep_out_of(asked.out.resolve(), [given for given in (asked.data, asked.images) if given is not None])
+    with ResultFolder(asked.out, asked.overwrite) as folder:
+        from JSNRegistrationLib.training.registration_training_request import RegistrationTrainingRequest
+        from JSNRegistrationLib.training.train_registration import train
+
+        request = RegistrationTrainingRequest(asked.seed, asked.joints, asked.data, asked.images, asked.minutes, device)
+        train(request, folder.path, progress)
+        _write_record(folder, "training", "train hand-registration", request.parameters(), device, asked.seed)
+    progress.finish(f"Done: {folder.out}")
+
+
 def _write_record(folder: ResultFolder, kind: str, job: str, parameters: dict, device: str, seed: int) -> None:
     """The result.json of a job whose result is other files: what was asked, and by what it was done."""
     folder.write_json(
@@ -210,6 +226,14 @@ def _parser() -> argparse.ArgumentParser:
     hand_joints.add_argument("--minutes", type=_minutes, metavar="M", help="each network learns M minutes at most")
     hand_joints.add_argument("--data", type=Path, metavar="DIR", help="a folder that keeps the simulated images")
     hand_joints.set_defaults(run=_train_hand_joints)
+    registration = models.add_parser(
+        "hand-registration", parents=[common, out], help="registers the bones of a joint; needs PyTorch"
+    )
+    registration.add_argument("--joints", type=_positive_number, metavar="N", help="learn from N simulated joints")
+    registration.add_argument("--data", type=Path, metavar="DIR", help="go on learning from your own films in DIR")
+    registration.add_argument("--images", type=Path, metavar="DIR", help="a folder that keeps the simulated joints")
+    registration.add_argument("--minutes", type=_minutes, metavar="M", help="learn M minutes at most")
+    registration.set_defaults(run=_train_hand_registration)
 
     scene = jobs.add_parser("scene", parents=[common], help="write DIR/scene.mrb, to be opened in 3D Slicer")
     scene.add_argument("folder", type=Path, metavar="DIR", help="a result folder")

@@ -20,7 +20,13 @@ SCENE_MAY = {"slicer", "vtk", "vtkmodules"}
 
 # PyTorch is in no installation unless the user put it there. Besides these files only `training` loads it as it is
 # imported; all else does so in a function, once it is sure to be there.
-NETWORKS = {"JSNRegistrationLib.bone_finding.bone_network", "JSNRegistrationLib.joint_finding.joint_network"}
+NETWORKS = {
+    "JSNRegistrationLib.bone_finding.bone_network",
+    "JSNRegistrationLib.gauss_newton",
+    "JSNRegistrationLib.joint_finding.joint_network",
+    "JSNRegistrationLib.network",
+    "JSNRegistrationLib.network_registration",
+}
 
 MODELS = Path("Resources", "Models")
 MODEL_BYTES = {"hand-joints": 4_000_000}  # at most, for one

@@ -41,6 +41,13 @@ class TrainedNetwork:
         """
         return devices.run_with_fallback(lambda where: self._answers_on(pictures, where), device)[0]
 
+    def network(self, device: str) -> Any:
+        """The torch module with its weights, on a device; for networks that are not asked with pictures alone.
+
+        Raises BadInput as ``answers``, NoWeights where there are none.
+        """
+        return _loaded(self, device)
+
     def _answers_on(self, pictures: np.ndarray, device: str) -> np.ndarray:
         import torch
 
@@ -62,7 +69,7 @@ def fill(network, name: str, arrays: Mapping[str, np.ndarray]) -> None:
     except RuntimeError as error:
         raise BadInput(
             f"The weights {name} do not fit the network of this version of JointQuant: install JointQuant anew, or "
-            "train them again (jointquant train hand-joints)."
+            "train them again (jointquant train)."
         ) from error
 
 

@@ -41,10 +41,12 @@ def fit(
     device: str,
     progress: Progress,
     minutes: float | None = None,
+    highest_rate: float = HIGHEST_RATE,
 ) -> Fitted:
     """Take `steps` steps, fewer where the minutes are over first (the rate then falls by the time).
 
-    batch() gives pictures and what loss_of(answer, ...) takes besides the network's answer to them.
+    batch() gives pictures and what loss_of(answer, ...) takes besides the network's answer to them. A batch whose
+    gradient is not finite is left out.
     """
     network = network.to(device, memory_format=torch.channels_last)
     kept = copy.deepcopy(network).requires_grad_(False)
@@ -53,7 +55,7 @@ def fit(
     step, done, started = 0, 0.0, time.monotonic()
     while done < 1.0:
         for group in optimiser.param_groups:
-            group["lr"] = HIGHEST_RATE * _share_of_rate(done)
+            group["lr"] = highest_rate * _share_of_rate(done)
         losses = _step(network, optimiser, batch(), loss_of, device)
         _remember(kept, network, min(MEMORY, step / (step + 10)))
         step += 1
@@ -74,8 +76,9 @@ def _step(network, optimiser, batch, loss_of, device: str) -> dict[str, float]:
     losses = loss_of(answer, *wanted)
     optimiser.zero_grad(set_to_none=True)
     sum(losses.values()).backward()
-    nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
-    optimiser.step()
+    length = nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
+    if torch.isfinite(length):
+        optimiser.step()
     return {name: loss.item() for name, loss in losses.items()}
 
 
