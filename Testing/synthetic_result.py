@@ -337,7 +337,7 @@ PAIR_NUMBERS = (
         "tilt_deg",
     ),
     *("years", "change_per_year_mm", "change_per_year_interval_mm", "pairwise", "quality", "reading"),
-    "loss_by_bone",
+    *("loss_by_bone", "registered_by"),
 )
 
 
@@ -412,6 +412,7 @@ def describe_pair(joint: str, motions: list, i: int, j: int, spacing_mm: float |
             "relative_rotation_deg": tilt,
             "magnification": 1.0,
         },
+        "registered_by": "network",
         "reading": "aligned; upper bone changed on the ulnar side at the joint surface, at the margin: erosion?",
         "loss_by_bone": {"upper": describe_bone_loss("changed", mm), "lower": describe_bone_loss("aligned", mm)},
     }

@@ -21,6 +21,7 @@ from JSNRegistrationLib.joints_on_films import joints_on_films
 from JSNRegistrationLib.loss_reading import JointLoss, read_loss
 from JSNRegistrationLib.misalignment import MisalignmentMap, film_spline, misalignment
 from JSNRegistrationLib.motion import between_pieces
+from JSNRegistrationLib.patient_registration import register_patient
 from JSNRegistrationLib.radiograph import Radiograph, check_same_hand, read_radiograph
 
 __all__ = ["HandRequest", "analyse_hand"]
@@ -45,10 +46,15 @@ def analyse_hand(request: HandRequest, folder: Path, progress: Progress) -> dict
     if earlier:
         joints = earlier.without_known(joints, asked_again(request, found.hands))
 
-    measured: list[JointMeasurement] = []
-    for number, (key, seen) in enumerate(joints.items()):
-        progress.step(0.15 + 0.55 * number / len(joints), f"Registering {key if len(found.hands) > 1 else key.name}")
-        measured.append(measure_joint(key.name, key.side, seen, [film.spacing_mm for film in films]))
+    spacings = [film.spacing_mm for film in films]
+    crops = [[visit.crop for visit in seen] for seen in joints.values()]
+    registered = register_patient(crops, spacings, request.device, progress.part(0.15, 0.6))
+
+    progress.step(0.6, "Measuring the joint spaces")
+    measured = [
+        measure_joint(key.name, key.side, seen, spacings, pairs)
+        for (key, seen), pairs in zip(joints.items(), registered, strict=True)
+    ]
 
     progress.step(0.7, "Drawing the maps")
     losses = write_maps(folder, films, measured, earlier, progress.part(0.7, 0.95))

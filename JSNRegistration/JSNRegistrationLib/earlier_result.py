@@ -16,7 +16,7 @@ from JSNRegistrationLib.joints import JointKey
 from JSNRegistrationLib.radiograph import Radiograph
 
 ADDED = {"space_line": None, "outlined_by": None}  # what results of version 0.1.0 lack
-ADDED_TO_PAIR = {"reading": None, "loss_by_bone": None}
+ADDED_TO_PAIR = {"reading": None, "loss_by_bone": None, "registered_by": None}
 
 
 @dataclass

@@ -28,21 +28,62 @@ from JSNRegistrationLib.refinement import (
 )
 
 RIDGE = 1e-7
-UNKNOWN = 7  # of a joint: as in ``Refinement``
+
+# A finger that is held more or less bent is seen longer or shorter: its bones are stretched about their joint surfaces,
+# which a rigid motion would follow half way. How far is read from the films and believed by how sure it is.
+SURFACE_MM = 0.75  # from the middle of the joint space to the joint surface of a bone
+USUAL_STRETCH, STRETCHED_ALIKE = 0.008, 0.8  # deviation, and correlation of both bones of a joint
+STRETCH_CAUTION = 3.0  # its standard error is counted as so many
+UNKNOWN, MOVING = 7, 4  # unknowns of a joint, as in ``Refinement``, and of one bone
 UPSIDE_DOWN = (-1.0, -1.0, 1.0, 1.0)  # shift x, y, turn, log scale of a bone that is looked at upside down
 
 
 @dataclass(frozen=True)
-class Step:
-    """The step of n joints, in millimetres, radians and log scale about the joint origin half way between the films.
+class Fit:
+    """How well the films of n joints fit before a step.
 
-    ``parameters`` (n, 7) and ``covariance`` (n, 7, 7) in the order of ``Refinement``; ``similarity`` (2 n) the
-    correlation of the films inside each bone before the step; ``cover`` (2 n) the weight of what is seen of the bone.
+    ``covariance`` (n, 7, 7) of the step; ``similarity`` (2 n) the correlation of the films inside each bone.
+    ``stretch`` (2 n) is by how much more than the motion says a bone is longer along the finger in the second film,
+    ``stretch_se`` its standard error without model error: a finger that is held more or less bent. It does not enter
+    the step.
     """
 
-    parameters: torch.Tensor
     covariance: torch.Tensor
     similarity: torch.Tensor
+    stretch: torch.Tensor
+    stretch_se: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Step:
+    """The step (n, 7) of n joints, in millimetres, radians and log scale about the joint origin half way between the
+    films, in the order of ``Refinement``; and the fit, where it was asked for."""
+
+    parameters: torch.Tensor
+    fit: Fit | None
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """Of m bones: the stretch that the films show, its standard error, and what is likely of it."""
+
+    found: torch.Tensor
+    se: torch.Tensor
+    likely: torch.Tensor
+
+
+@dataclass(frozen=True)
+class _Equations:
+    """Of m bones in one channel: the normal matrix (m, 4, 4), the slope (m, 4), and where they come from."""
+
+    normal: torch.Tensor
+    slope: torch.Tensor
+    look: torch.Tensor
+    columns: torch.Tensor
+    solved: torch.Tensor
+    free: torch.Tensor
+    precision: torch.Tensor
+    weight: torch.Tensor
 
 
 def gauss_newton_step(
@@ -52,11 +93,13 @@ def gauss_newton_step(
     blur_mm: float,
     excess_log_scale: torch.Tensor,
     log_scale_sd: torch.Tensor,
+    stretching: bool = True,
+    with_fit: bool = True,
 ) -> Step:
     """A step from pictures (2 n, 4, rows, columns) as ``halfway_pictures`` makes them, ``blur_mm`` that of the films.
 
     ``excess_log_scale`` and ``log_scale_sd`` (n) say how far the log scale lies from the expected one already, and how
-    far it usually does.
+    far it usually does. ``stretching`` lets the bones be stretched along the finger by what is likely.
     """
     base = pictures[:, 2] * _near(grid, pictures.device)
     first, second = (_standardised(pictures[:, film], base) for film in (0, 1))
@@ -69,71 +112,105 @@ def gauss_newton_step(
         ]
         weights = [base * guidance.trust[:, k] for k in range(len(channels))]
     sharing = max(2.0 * np.pi * (blur_mm / grid.step_mm) ** 2, 1.0)
-    normal, slope, scores = 0.0, 0.0, 0.0
-    for (one, two), weight in zip(channels, weights, strict=True):
-        part = _equations(one, two, base, weight, grid, sharing)
-        normal, slope, scores = normal + part[0], slope + part[1], scores + part[2]
-        if one is first:
-            similarity = part[3]
-    return Step(*_solved(normal, slope, scores, excess_log_scale, log_scale_sd), similarity)
+    parts = [
+        _equations(one, two, base, weight, grid, sharing) for (one, two), weight in zip(channels, weights, strict=True)
+    ]
+    stretch = _stretch(parts[0])
+    whole, right = _put_together(parts, stretch.likely if stretching else None, excess_log_scale, log_scale_sd)
+    inverse = torch.linalg.inv(whole)
+    parameters = -(inverse @ right[..., None])[..., 0].float()
+    if not with_fit:
+        return Step(parameters, None)
+    covariance = (inverse @ _scatter(parts, log_scale_sd, grid) @ inverse).float()
+    with torch.no_grad():
+        alike = _similarity(parts[0], first, second)
+        return Step(parameters, Fit(covariance, alike, stretch.found.float(), stretch.se.float()))
 
 
-def _equations(one, two, base, weight, grid, sharing):
-    """Normal matrix (m, 4, 4), slope (m, 4), scores of the blocks (m, blocks, 4) and similarity (m) of one channel."""
+def _equations(one, two, base, weight, grid, sharing) -> _Equations:
     mean = 0.5 * (one + two)
     variance = _local_variance(mean, base, grid)
     weight = weight / variance
     right, down = _gradient(mean, grid.step_mm)
-    residual = two - one
     x, y = _coordinates(grid, mean.device)
-    effect = torch.stack([right, down, down * x - right * y, right * x + down * y], dim=-1).flatten(1, 2)
+    effect = [right, down, down * x - right * y, right * x + down * y, down * (y + SURFACE_MM)]
     look = _look(mean, grid)
     looks = look.shape[-1]
-    residual = residual.flatten(1)
+    residual = (two - one).flatten(1)
     flat = weight.flatten(1)
     with torch.no_grad():
-        misfit = residual - _explained(look, residual, flat)
-        trust = _trust(misfit * torch.rsqrt(variance).flatten(1), base.flatten(1))
-    flat = flat * trust
-    everything = torch.cat([look, effect, residual[..., None]], dim=-1)
-    products = (everything.transpose(1, 2) @ (everything * flat[..., None])).double()
+        misfit = residual - _explained(look, residual[..., None], flat)[..., 0]
+        flat = flat * _trust(misfit * torch.rsqrt(variance).flatten(1), base.flatten(1))
+    columns = torch.cat([look, torch.stack([*effect, two - one], dim=-1).flatten(1, 2)], dim=-1)
+    products = (columns.transpose(1, 2) @ (columns * flat[..., None])).double()
     looking = products[:, :looks, :looks] + _ridge(products[:, :looks, :looks])
     solved = torch.linalg.solve(looking, products[:, :looks, looks:])
     free = products[:, looks:, looks:] - products[:, looks:, :looks] @ solved
     noise = free[:, -1, -1] / (flat.sum(1) + 1e-9) + 1e-9
     precision = 1.0 / (noise * sharing)
-    normal, slope = free[:, :-1, :-1] * precision[:, None, None], free[:, :-1, -1] * precision[:, None]
-    left = everything[..., looks:] - look @ solved.float()
-    scores = left[..., :-1] * (flat * left[..., -1] * precision.float()[:, None])[..., None]
-    return normal, slope, _by_block(scores, grid).double(), _similarity(look, one, two, flat)
+    normal, slope = free[:, :MOVING, :MOVING] * precision[:, None, None], free[:, :MOVING, -1] * precision[:, None]
+    return _Equations(normal, slope, look, columns, solved, free, precision, flat)
 
 
-def _solved(normal, slope, scores, excess_log_scale, log_scale_sd):
-    """Parameters (n, 7) and block-sandwich covariance (n, 7, 7) of the joints."""
-    flip = torch.tensor(UPSIDE_DOWN, dtype=normal.dtype, device=normal.device)
-    joints = len(normal) // 2
-    whole = normal.new_zeros(joints, UNKNOWN, UNKNOWN)
-    right = normal.new_zeros(joints, UNKNOWN)
-    scatter = torch.zeros_like(whole)
+def _stretch(part: _Equations) -> _Stretch:
+    """The stretch where the motion may be anything."""
+    free = part.free
+    inverse = torch.linalg.inv(free[:, :-1, :-1] + _ridge(free[:, :-1, :-1]))
+    found = -(inverse[:, -1:] @ free[:, :-1, -1:])[:, 0, 0]
+    se = torch.sqrt(inverse[:, -1, -1] / part.precision)
+    before = USUAL_STRETCH**2 * found.new_tensor([[1.0, STRETCHED_ALIKE], [STRETCHED_ALIKE, 1.0]])
+    unsure = torch.diag_embed((STRETCH_CAUTION * se.reshape(-1, 2)) ** 2)
+    likely = before @ torch.linalg.solve(before + unsure, found.reshape(-1, 2, 1))
+    return _Stretch(found, se, likely.flatten())
+
+
+def _put_together(parts, stretch, excess_log_scale, log_scale_sd):
+    """Normal matrix (n, 7, 7) and slope (n, 7) of the joints, where the bones are stretched by ``stretch`` (2 n)."""
+    normal, slope = sum(part.normal for part in parts), sum(part.slope for part in parts)
+    if stretch is not None:
+        slope = (
+            slope + sum(part.free[:, :MOVING, MOVING] * part.precision[:, None] for part in parts) * stretch[:, None]
+        )
     prior = log_scale_sd.double() ** -2
-    for bone, places in enumerate(UNKNOWNS):
-        turned = torch.ones_like(flip) if bone == 0 else flip
-        own, pull, blocks = normal[bone::2], slope[bone::2], scores[bone::2]
-        spread = blocks.transpose(1, 2) @ blocks
-        index = torch.tensor(places, device=normal.device)
-        grown = torch.zeros(len(places), UNKNOWN, dtype=normal.dtype, device=normal.device)
-        grown[torch.arange(len(places)), index] = turned
-        whole = whole + grown.T @ own @ grown
-        scatter = scatter + grown.T @ spread @ grown
-        right = right + pull @ grown
-    corner = torch.zeros(UNKNOWN, dtype=normal.dtype, device=normal.device)
+    corner = _corner(normal)
+    whole = prior[:, None, None] * torch.outer(corner, corner)
+    right = (prior * excess_log_scale.double())[:, None] * corner
+    for bone, grown in enumerate(_places(normal)):
+        whole = whole + grown.T @ normal[bone::2] @ grown
+        right = right + slope[bone::2] @ grown
+    return whole + _ridge(whole), right
+
+
+def _scatter(parts, log_scale_sd, grid) -> torch.Tensor:
+    """Scatter (n, 7, 7) of the slope: that of its sums over blocks, which are taken as independent."""
+    scores = 0.0
+    for part in parts:
+        left = part.columns[..., part.look.shape[-1] :] - part.look @ part.solved.float()
+        pull = part.weight * left[..., -1] * part.precision.float()[:, None]
+        scores = scores + _by_block(left[..., :MOVING] * pull[..., None], grid).double()
+    prior = log_scale_sd.double() ** -2
+    corner = _corner(scores)
+    scatter = prior[:, None, None] * torch.outer(corner, corner)
+    for bone, grown in enumerate(_places(scores)):
+        blocks = scores[bone::2]
+        scatter = scatter + grown.T @ (blocks.transpose(1, 2) @ blocks) @ grown
+    return scatter
+
+
+def _places(like: torch.Tensor) -> list[torch.Tensor]:
+    """Where the four unknowns of the upper and of the lower bone stand among the seven of a joint (4, 7 each)."""
+    found = []
+    for places, signs in zip(UNKNOWNS, ((1.0,) * 4, UPSIDE_DOWN), strict=True):
+        grown = like.new_zeros(len(places), UNKNOWN)
+        grown[torch.arange(len(places)), torch.tensor(places)] = like.new_tensor(signs)
+        found.append(grown)
+    return found
+
+
+def _corner(like: torch.Tensor) -> torch.Tensor:
+    corner = like.new_zeros(UNKNOWN)
     corner[LOG_SCALE] = 1.0
-    whole = whole + prior[:, None, None] * torch.outer(corner, corner)
-    scatter = scatter + prior[:, None, None] * torch.outer(corner, corner)
-    right = right + (prior * excess_log_scale.double())[:, None] * corner
-    whole = whole + _ridge(whole)
-    inverse = torch.linalg.inv(whole)
-    return -(inverse @ right[..., None])[..., 0].float(), (inverse @ scatter @ inverse).float()
+    return corner
 
 
 def _trust(misfit: torch.Tensor, base: torch.Tensor) -> torch.Tensor:
@@ -144,11 +221,12 @@ def _trust(misfit: torch.Tensor, base: torch.Tensor) -> torch.Tensor:
     return (1 - far**2) ** 2
 
 
-def _explained(look, values, weight):
+def _explained(look: torch.Tensor, values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Values (m, pixels, k) as far as the look (m, pixels, looks) explains them, by weighted least squares."""
     weighted = look * weight[..., None]
     normal = (weighted.transpose(1, 2) @ look).double()
-    right = (weighted.transpose(1, 2) @ values[..., None]).double()
-    return (look @ torch.linalg.solve(normal + _ridge(normal), right).float())[..., 0]
+    right = (weighted.transpose(1, 2) @ values).double()
+    return look @ torch.linalg.solve(normal + _ridge(normal), right).float()
 
 
 def _ridge(matrix: torch.Tensor) -> torch.Tensor:
@@ -168,10 +246,11 @@ def _look(mean: torch.Tensor, grid: BoneGrid) -> torch.Tensor:
     return torch.cat([shading.expand(len(mean), -1, -1), laplacian, shading[..., :3] * flat, flat**2], dim=-1)
 
 
-def _similarity(look, one, two, weight):
-    shading = look[..., : len(_powers())]
-    left = [part.flatten(1) - _explained(shading, part.flatten(1), weight) for part in (one, two)]
-    product, *squares = (torch.sum(weight * a * b, 1) for a, b in ((left[0], left[1]), (left[0],) * 2, (left[1],) * 2))
+def _similarity(part: _Equations, one: torch.Tensor, two: torch.Tensor) -> torch.Tensor:
+    """Correlation (m) of the films inside the bones, where they are trusted and without what varies slowly."""
+    films = torch.stack([one.flatten(1), two.flatten(1)], dim=-1)
+    a, b = (films - _explained(part.look[..., : len(_powers())], films, part.weight)).unbind(-1)
+    product, *squares = (torch.sum(part.weight * p * q, 1) for p, q in ((a, b), (a, a), (b, b)))
     return product / torch.sqrt(squares[0] * squares[1] + 1e-12)
 
 

@@ -16,12 +16,13 @@ from scipy import ndimage
 
 from JSNRegistrationLib.bones import JointCrop
 from JSNRegistrationLib.features import evened
-from JSNRegistrationLib.refinement import MARGIN_MM, STRIP_MM
+from JSNRegistrationLib.refinement import MARGIN_MM
 from JSNRegistrationLib.similarity import Similarity
 
 FINE_BLUR_MM = 0.12  # of the films before they are compared: as fine as the grid can hold
 COARSE_BLUR_MM = 0.45
 THREADS = 2
+STRIP_MM = 0.5  # a bone is not looked at so near the other one: where they overlap, both move
 REGION_MM, REGION_SIDE = 0.2, 129  # grid on which the regions of a crop are kept, the joint origin in its middle
 
 

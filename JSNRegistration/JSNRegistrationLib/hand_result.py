@@ -57,7 +57,12 @@ QUALITY_COLUMNS = (
     "forward_backward_px",
     "magnification",
 )
-METHOD = "classical registration of each bone"
+GUIDED_METHOD = f"registration of each bone, guided by a network {TRAINED_ON_SIMULATED}"
+CLASSICAL_METHOD = "classical registration of each bone"
+WITHOUT_NETWORK = (
+    "The bones were registered without the network (PyTorch is not installed here, or its weights are not): their "
+    "motions are less exact where a finger is turned or bones overlap."
+)
 
 
 def hand_result(
@@ -77,8 +82,11 @@ def hand_result(
     if any(film.spacing_mm is None for film in films):
         warnings.append("The pixel spacing of a film is unknown, so its results are in pixels: give it with --spacing.")
     learned = _learned(found, measured)
-    how = f", {' and '.join(learned)} found by networks {TRAINED_ON_SIMULATED}" if learned else ", no learned model"
-    if request.device not in ("auto", "cpu") and not learned:
+    ways = {pair.registered_by for joint in measured for pair in joint.pairs} - {None}
+    guided = NETWORK in ways
+    if ways and not guided:
+        warnings.append(WITHOUT_NETWORK)
+    if request.device not in ("auto", "cpu") and not (learned or guided):
         warnings.append(f"The classical registration runs on the CPU; --device {request.device} was not used.")
     return plain(
         {
@@ -86,9 +94,9 @@ def hand_result(
             "job": "hand",
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "inputs": [{"path": film.path.name, "sha256": film.sha256} for film in films],
-            "parameters": request.parameters() | {"method": METHOD + how},
+            "parameters": request.parameters() | {"method": _method(learned, guided)},
             "versions": versions(),
-            "device": devices.choose(request.device) if learned else devices.CPU,
+            "device": devices.choose(request.device) if learned or guided else devices.CPU,
             "seed": request.seed,
             "warnings": warnings,
             "sign_convention": SIGN_CONVENTION,
@@ -97,6 +105,13 @@ def hand_result(
             "hands": mean_of_hands(joints),
         }
     )
+
+
+def _method(learned: Sequence[str], guided: bool) -> str:
+    method = GUIDED_METHOD if guided else CLASSICAL_METHOD
+    if learned:
+        return f"{method}; {' and '.join(learned)} found by networks {TRAINED_ON_SIMULATED}"
+    return method if guided else f"{method}, no learned model"
 
 
 def _learned(found: HandsOnFilms, measured: Sequence[JointMeasurement]) -> list[str]:
@@ -207,6 +222,7 @@ def _pair(joint: JointMeasurement, pair: PairMeasurement, films: Sequence[Radiog
         "width_mm": None if spacing is None else widths,
         "verdict": pair.verdict.status,
         "reason": pair.verdict.reason,
+        "registered_by": pair.registered_by,
         "years": years,
         "pairwise": _pairwise(pair, spacing),
         "quality": _quality(pair, losses),

@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from JSNRegistrationLib.bones import JointCrop, joint_space_width, typical_width_mm
+from JSNRegistrationLib.evidence import Evidence
 from JSNRegistrationLib.joints import JointKey
 from JSNRegistrationLib.motion import between_pieces, relative_angle, scale_of
 from JSNRegistrationLib.narrowing import (
@@ -19,10 +20,10 @@ from JSNRegistrationLib.narrowing import (
     space_change_px,
     standard_error_px,
 )
-from JSNRegistrationLib.registration import JointRegistration, PreparedCrop, expected_scale, prepare, register
+from JSNRegistrationLib.registration import JointRegistration, expected_scale
 from JSNRegistrationLib.starting_motion import frames_matched
 from JSNRegistrationLib.texture import texture_likeness
-from JSNRegistrationLib.verdict import DOUBTFUL, MEASURED, NOT_MEASURABLE, Evidence, Verdict, judge
+from JSNRegistrationLib.verdict import DOUBTFUL, MEASURED, NOT_MEASURABLE, Verdict, judge
 from JSNRegistrationLib.visits import PairEstimate, agreed_motions
 
 MOST_WIDTH_SE_MM = 0.2  # a less certain width is not given: where bones overlap, one is read that is not there
@@ -64,6 +65,7 @@ class PairMeasurement:
     pairwise_upper: np.ndarray | None = None
     pairwise_lower: np.ndarray | None = None
     evidence: Evidence | None = None
+    registered_by: str | None = None
     similarity: tuple[float, float] | None = None
     ways_apart_px: float | None = None
 
@@ -87,15 +89,17 @@ class JointMeasurement:
 
 
 def measure_joint(
-    name: str, side: str | None, seen: Sequence[SeenJoint], spacings_mm: Sequence[float | None]
+    name: str,
+    side: str | None,
+    seen: Sequence[SeenJoint],
+    spacings_mm: Sequence[float | None],
+    own: Mapping[tuple[int, int], JointRegistration | str],
 ) -> JointMeasurement:
-    """Measure one joint in all its visits. ``spacings_mm`` are those of the films, None where unknown."""
-    prepared = [None if s.crop is None else prepare(s.crop, mm) for s, mm in zip(seen, spacings_mm, strict=True)]
-    own = {
-        (a, b): _registered(prepared[a], prepared[b])
-        for a, b in combinations(range(len(seen)), 2)
-        if prepared[a] is not None and prepared[b] is not None
-    }
+    """Measure one joint in all its visits.
+
+    ``spacings_mm`` are those of the films, None where unknown; ``own`` the registrations of its crops, or why there are
+    none, in all pairs of visits that show it (``register_patient``).
+    """
     trusted = {
         (a, b): _in_films(found, seen[a].crop, seen[b].crop)
         for (a, b), found in own.items()
@@ -107,7 +111,7 @@ def measure_joint(
     agreed = agreed_motions(undoubted or trusted)
     frames = _frames(seen, agreed)
     pairs = tuple(
-        _pair(a, b, name, side, prepared, seen, frames, own.get((a, b)), agreed.get((a, b)))
+        _pair(a, b, name, side, spacings_mm, seen, frames, own.get((a, b)), agreed.get((a, b)))
         for a, b in combinations(range(len(seen)), 2)
     )
     widths = tuple(None if s.crop is None else _width(s.crop, frame) for s, frame in zip(seen, frames, strict=True))
@@ -118,16 +122,6 @@ def _doubt(seen: Sequence[SeenJoint], a: int, b: int) -> str:
     """Why a joint may not be the same one in two visits; empty where nothing speaks against it."""
     own = [(f"visit {v + 1}: {seen[v].doubt}" if seen[v].doubt else None) for v in (a, b)]
     return "; ".join(doubt for doubt in (seen[b].unlike.get(a), *own) if doubt)
-
-
-def _registered(first: PreparedCrop, second: PreparedCrop) -> JointRegistration | str:
-    """The registration of two crops, or the sentence that says why there is none."""
-    try:
-        return register(first, second)
-    except np.linalg.LinAlgError:  # before ValueError, of which it is a kind
-        return "the bones could not be registered (too little of them is seen in both films)"
-    except ValueError as error:
-        return f"the bones could not be registered ({error})"
 
 
 def _in_films(found: JointRegistration, first: JointCrop, second: JointCrop) -> PairEstimate:
@@ -183,16 +177,17 @@ def pair_evidence(
         found=worse.confidence,
         found_reason=worse.reason,
         texture=None if np.isnan(textures).all() else float(np.nanmin(textures)),
+        registered_by=found.registered_by,
     )
 
 
-def _pair(a, b, name, side, prepared, seen, frames, found, agreed) -> PairMeasurement:
+def _pair(a, b, name, side, spacings_mm, seen, frames, found, agreed) -> PairMeasurement:
     missing = next((v for v in (a, b) if seen[v].crop is None), None)
     if missing is not None:
         reason = seen[missing].reason or "the joint was not found"
         return PairMeasurement(a, b, Verdict(NOT_MEASURABLE, f"visit {missing + 1}: {reason}"))
     first, second = seen[a].crop, seen[b].crop
-    before = _frames_matched(prepared[a], prepared[b])
+    before = _frames_matched(first, second, expected_scale(spacings_mm[a], spacings_mm[b])[0])
     if isinstance(found, str):
         return PairMeasurement(a, b, Verdict(NOT_MEASURABLE, found), frame=frames[a], frames_matched=before)
     estimate = _in_films(found, first, second)
@@ -219,6 +214,7 @@ def _pair(a, b, name, side, prepared, seen, frames, found, agreed) -> PairMeasur
         pairwise_upper=estimate.upper,
         pairwise_lower=estimate.lower,
         evidence=evidence,
+        registered_by=found.registered_by,
         similarity=(found.upper.similarity, found.lower.similarity),
         ways_apart_px=evidence.ways_apart_mm / spacing,
     )
@@ -242,6 +238,5 @@ def _doubted(verdict: Verdict, doubt: str) -> Verdict:
     return Verdict(DOUBTFUL, f"{doubt}; {verdict.reason}" if verdict.reason else doubt)
 
 
-def _frames_matched(first: PreparedCrop, second: PreparedCrop) -> np.ndarray:
-    matched = frames_matched(first.crop, second.crop, expected_scale(first, second)[0])
-    return between_pieces(matched, first.crop.offset_px, second.crop.offset_px)
+def _frames_matched(first: JointCrop, second: JointCrop, scale: float) -> np.ndarray:
+    return between_pieces(frames_matched(first, second, scale), first.offset_px, second.offset_px)

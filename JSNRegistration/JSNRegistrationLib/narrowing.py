@@ -15,11 +15,7 @@ CONFIDENCE_Z = 1.96  # intervals are 95 %
 PROFILE_REACH = 0.3  # of the typical width of the joint: the outer points of the profile lie this far from the origin
 PROFILE_POINTS = 5
 
-# The sandwich covariance sees noise, not all that a turned finger or a new exposure does to a picture. On 144 simulated
-# joints the error was 3.3 times its standard error (easy 2.8, medium 3.9, hard 3.2; README, "How sure a number
-# is"); the floor is for pictures without any noise.
-SE_FACTOR = 3.3
-SE_FLOOR_MM = 0.003
+SE_FLOOR_MM = 0.003  # for pictures without any noise
 
 
 @dataclass(frozen=True)
@@ -106,10 +102,11 @@ def joint_space_change(
 def standard_error_px(covariance: np.ndarray, axis: np.ndarray, spacing_mm: float) -> float:
     """Standard error of the change at the origin, in *from* pixels.
 
-    ``covariance`` (7 x 7) as in ``Refinement``, about the joint origin; ``spacing_mm`` turns the floor into pixels.
+    ``covariance`` (7 x 7) as in ``JointRegistration``, about the joint origin; ``spacing_mm`` turns the floor into
+    pixels.
     """
     slope = np.array([*axis, 0.0, *(-np.asarray(axis)), 0.0, 0.0])
-    return float(np.sqrt(SE_FACTOR**2 * slope @ covariance @ slope + (SE_FLOOR_MM / spacing_mm) ** 2))
+    return float(np.sqrt(slope @ covariance @ slope + (SE_FLOOR_MM / spacing_mm) ** 2))
 
 
 def _mean_angle(upper: np.ndarray, lower: np.ndarray) -> float:

@@ -7,7 +7,8 @@ unlike those it learned from it would take what it does not know for what has ch
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch import nn
@@ -17,7 +18,7 @@ FEATURES = 2  # compared: the film, and one that is learned
 WIDTHS = (16, 24, 32)  # channels at 1/2, 1/4 and 1/8 of the pictures
 EVENED_PX = 17  # neighbourhood whose mean and contrast are taken off the films
 FAINTEST = 0.05  # contrast, of that of the bones
-STRONGEST = 2.0  # log of the trust
+STRONGEST = 1.0  # log of the trust: what looks unlike all simulated bones must not be taken for worthless
 MOST_UNSURE = 2.5  # log factor of the standard error
 USUAL_LOG_SE, USUAL_LOG_UNLIKENESS = -4.5, -3.5  # of mm; of 1 - similarity
 
@@ -80,6 +81,11 @@ class RegistrationNetwork(nn.Module):
             summary=((deep * region).sum(dim=(2, 3)) / (region.sum(dim=(2, 3)) + 1.0)).float(),
         )
 
+    def again(self, pictures: torch.Tensor, guidance: Guidance) -> Guidance:
+        """The guidance for the same bones after a small step: the same trust, the features of the pictures (2 n, ...)
+        as they are now."""
+        return replace(guidance, first=self._features(pictures[:, 0]), second=self._features(pictures[:, 1]))
+
     def factor(self, summary: torch.Tensor, log_se: torch.Tensor, similarity: torch.Tensor) -> torch.Tensor:
         """What the standard error of n joints is to be multiplied with (n).
 
@@ -102,9 +108,14 @@ def _evened(film: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
 
 
 def _blurred(maps: torch.Tensor) -> torch.Tensor:
-    for size, pad in (((1, EVENED_PX), (0, EVENED_PX // 2)), ((EVENED_PX, 1), (EVENED_PX // 2, 0))):
-        maps = functional.avg_pool2d(maps[:, None], size, 1, pad)[:, 0]
-    return maps
+    """Mean over a square of EVENED_PX; beyond the border is 0."""
+    return _band(maps.shape[1], maps.device) @ maps @ _band(maps.shape[2], maps.device)
+
+
+@lru_cache
+def _band(size: int, device: torch.device) -> torch.Tensor:
+    at = torch.arange(size, device=device)
+    return ((at[:, None] - at[None, :]).abs() <= EVENED_PX // 2).float() / EVENED_PX
 
 
 def _layer(into: int, out: int, size: int = 3, stride: int = 1) -> nn.Sequential:

@@ -5,14 +5,14 @@ Without torch joints are registered one by one by the classical core (``registra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 
-from JSNRegistrationLib.bones import JointCrop
-from JSNRegistrationLib.gauss_newton import Step, gauss_newton_step
+from JSNRegistrationLib.bones import NETWORK, JointCrop
+from JSNRegistrationLib.gauss_newton import Fit, Step, gauss_newton_step
 from JSNRegistrationLib.halfway_pictures import (
     COARSE,
     COARSE_BLUR_MM,
@@ -24,12 +24,21 @@ from JSNRegistrationLib.halfway_pictures import (
     halfway_pictures,
 )
 from JSNRegistrationLib.motion import BoneMotion
-from JSNRegistrationLib.network import RegistrationNetwork
-from JSNRegistrationLib.registration import MAGNIFICATION_SD, UNKNOWN_SCALE_SD, JointRegistration
+from JSNRegistrationLib.network import Guidance, RegistrationNetwork
+from JSNRegistrationLib.refinement import LEAST_PIXELS
+from JSNRegistrationLib.registration import (
+    BLANK,
+    MAGNIFICATION_SD,
+    TOO_LITTLE_SEEN,
+    UNKNOWN_SCALE_SD,
+    JointRegistration,
+)
 from JSNRegistrationLib.similarity import Similarity
 from JSNRegistrationLib.starting_search import searched_motions
 
 COARSE_STEPS, GUIDED_STEPS = 3, 3
+GUIDED_FACTOR, UNGUIDED_FACTOR = 1.0, 2.5  # of the standard errors
+STRETCH_REACH_MM, STRETCH_CAUTION = 0.0, 2.0
 LONGEST_MM = 0.6  # of one step
 TOGETHER = 32  # pairs in one batch
 
@@ -41,23 +50,46 @@ def register_joints(
     spacings_known: Sequence[bool],
     network: RegistrationNetwork | None,
     device: str = "cpu",
-) -> list[JointRegistration | None]:
-    """The motions of both bones of every pair of crops, None where a film is blank there.
+    said: Callable[[float], None] = lambda _: None,
+    coarse_steps: int = COARSE_STEPS,
+    guided_steps: int = GUIDED_STEPS,
+) -> list[JointRegistration | str]:
+    """The motions of both bones of every pair of crops, or why there are none.
 
     ``spacings_known`` says of each pair whether the scale between the films is known; ``network`` None leaves the steps
-    without guidance. The covariance is calibrated (see the model card).
+    without guidance; ``said`` is told the share that is done.
     """
-    chosen = [k for k, pair in enumerate(crops) if all(np.ptp(crop.pixels) > 0 for crop in pair)]
+    found: list[JointRegistration | str] = [_unfit(*pair) for pair in crops]
+    chosen = [k for k, reason in enumerate(found) if not reason]
     ready = _compared([crop for k in chosen for crop in crops[k]])
     pairs = list(zip(ready[0::2], ready[1::2], strict=True))
     deviation = np.array([MAGNIFICATION_SD if spacings_known[k] else UNKNOWN_SCALE_SD for k in chosen])
-    found: list[JointRegistration | None] = [None] * len(crops)
     for start in range(0, len(chosen), TOGETHER):
+        said(start / len(chosen))
         part = slice(start, start + TOGETHER)
-        answers = _registered([crops[k] for k in chosen[part]], pairs[part], deviation[part], network, device)
+        motions = _started(pairs[part])
+        for _ in range(coarse_steps):
+            motions = moved(motions, coarse_step(pairs[part], motions, deviation[part], device))
+        guidance = None
+        for steps_left in reversed(range(guided_steps)):
+            step, guidance = guided_step(
+                pairs[part], motions, deviation[part], network, device, guidance, with_fit=steps_left == 0
+            )
+            motions = moved(motions, step)
+        covariance = calibrated(step.fit, _factor(step.fit, guidance, network))
+        answers = _answers([crops[k] for k in chosen[part]], pairs[part], motions, covariance, step.fit.similarity)
         for k, answer in zip(chosen[part], answers, strict=True):
             found[k] = answer
     return found
+
+
+def _unfit(first: JointCrop, second: JointCrop) -> str:
+    """Why two crops cannot be compared; empty where they can."""
+    if not (np.ptp(first.pixels) and np.ptp(second.pixels)):
+        return BLANK
+    if min(np.count_nonzero(bone) for crop in (first, second) for bone in (crop.upper, crop.lower)) < LEAST_PIXELS:
+        return TOO_LITTLE_SEEN
+    return ""
 
 
 def _compared(crops: Sequence[JointCrop]) -> list[ComparedJoint]:
@@ -68,18 +100,39 @@ def _compared(crops: Sequence[JointCrop]) -> list[ComparedJoint]:
     return [made[id(crop)] for crop in crops]
 
 
-def _registered(crops, pairs: list[Pair], deviation: np.ndarray, network, device: str) -> list[JointRegistration]:
-    motions = _started(pairs)
-    for _ in range(COARSE_STEPS):
-        motions = moved(motions, coarse_step(pairs, motions, deviation, device))
-    for _ in range(GUIDED_STEPS):
-        step, factor = guided_step(pairs, motions, deviation, network, device)
-        motions = moved(motions, step)
-    covariance = step.covariance.cpu().double().numpy() * factor[:, None, None] ** 2
-    similarity = step.similarity.reshape(-1, 2).cpu().numpy()
+def _answers(
+    crops, pairs: list[Pair], motions: Similarity, covariance: np.ndarray, similarity: torch.Tensor
+) -> list[JointRegistration]:
+    similarity = similarity.reshape(-1, 2).cpu().numpy()
     return [
         _joint_registration(*crops[k], *pairs[k], motions[k], covariance[k], similarity[k]) for k in range(len(pairs))
     ]
+
+
+def _factor(fit: Fit, guidance: Guidance | None, network: RegistrationNetwork | None) -> np.ndarray:
+    """What the standard errors of n joints are to be multiplied with (n)."""
+    joints = len(fit.covariance)
+    if network is None:
+        return np.full(joints, UNGUIDED_FACTOR)
+    with torch.inference_mode():
+        factor = network.factor(
+            guidance.summary.reshape(joints, 2, -1), log_se(fit.covariance), fit.similarity.reshape(joints, 2)
+        )
+    return GUIDED_FACTOR * factor.cpu().double().numpy()
+
+
+def calibrated(fit: Fit, factor: np.ndarray) -> np.ndarray:
+    """Covariance (n, 7, 7) of the motions of n joints after their last step, half way, in mm, radians and log scale.
+
+    That of the step times the square of ``factor`` (n), and what a stretch of the bones does to their joint surfaces:
+    a stretch pulls a rigid bone along as if it lay ``STRETCH_REACH_MM`` from its joint surface.
+    """
+    stretch, se = (part.reshape(-1, 2).cpu().double().numpy() for part in (fit.stretch, fit.stretch_se))
+    beyond = np.sign(stretch) * np.sqrt(np.clip(stretch**2 - (STRETCH_CAUTION * se) ** 2, 0.0, None))
+    pulled = np.zeros((len(factor), 7))
+    pulled[:, 1], pulled[:, 4] = -STRETCH_REACH_MM * beyond[:, 0], STRETCH_REACH_MM * beyond[:, 1]
+    own = fit.covariance.cpu().double().numpy() * factor[:, None, None] ** 2
+    return own + pulled[:, :, None] * pulled[:, None, :]
 
 
 def _started(pairs: list[Pair]) -> Similarity:
@@ -91,29 +144,28 @@ def _started(pairs: list[Pair]) -> Similarity:
 def coarse_step(pairs: list[Pair], motions: Similarity, deviation: np.ndarray, device: str) -> Step:
     """An unguided step on the coarse pictures; ``deviation`` (n) is that of the log scale."""
     pictures = torch.from_numpy(halfway_pictures(pairs, motions, COARSE, "coarse")).to(device)
+    scales = _excess(motions, device), _on(deviation, device)
     with torch.inference_mode():
-        return gauss_newton_step(
-            None, pictures, COARSE, COARSE_BLUR_MM, _excess(motions, device), _on(deviation, device)
-        )
+        return gauss_newton_step(None, pictures, COARSE, COARSE_BLUR_MM, *scales, stretching=False, with_fit=False)
 
 
 def guided_step(
-    pairs: list[Pair], motions: Similarity, deviation: np.ndarray, network: RegistrationNetwork | None, device: str
-) -> tuple[Step, np.ndarray]:
-    """A step on the fine pictures and what its standard errors are to be multiplied with (n)."""
+    pairs: list[Pair],
+    motions: Similarity,
+    deviation: np.ndarray,
+    network: RegistrationNetwork | None,
+    device: str,
+    earlier: Guidance | None = None,
+    with_fit: bool = False,
+) -> tuple[Step, Guidance | None]:
+    """A step on the fine pictures, and its guidance; that of an ``earlier`` step is used again."""
     pictures = torch.from_numpy(halfway_pictures(pairs, motions, FINE, "fine")).to(device)
+    scales = _excess(motions, device), _on(deviation, device)
     with torch.inference_mode():
-        guidance = None if network is None else network(pictures)
-        step = gauss_newton_step(
-            guidance, pictures, FINE, FINE_BLUR_MM, _excess(motions, device), _on(deviation, device)
-        )
-        if network is None:
-            return step, np.full(len(pairs), UNGUIDED_FACTOR)
-        joints = len(pairs)
-        factor = network.factor(
-            guidance.summary.reshape(joints, 2, -1), log_se(step.covariance), step.similarity.reshape(joints, 2)
-        )
-    return step, factor.cpu().double().numpy()
+        guidance = None
+        if network is not None:
+            guidance = network(pictures) if earlier is None else network.again(pictures, earlier)
+        return gauss_newton_step(guidance, pictures, FINE, FINE_BLUR_MM, *scales, with_fit=with_fit), guidance
 
 
 def log_se(covariance: torch.Tensor) -> torch.Tensor:
@@ -123,7 +175,6 @@ def log_se(covariance: torch.Tensor) -> torch.Tensor:
 
 
 CHANGE = (0.0, -1.0, 0.0, 0.0, 1.0, 0.0, 0.0)  # of the joint space, by the parameters of a step: y points down
-UNGUIDED_FACTOR = 2.5  # TODO
 
 
 def moved(motions: Similarity, step: Step) -> Similarity:
@@ -167,7 +218,7 @@ def _joint_registration(
             [turn[bone].imag, turn[bone].real],
         ]
     scale = crop.nominal_spacing_mm / other.nominal_spacing_mm
-    return JointRegistration(*bones, into_pixels @ covariance @ into_pixels.T, both, both, scale)
+    return JointRegistration(*bones, into_pixels @ covariance @ into_pixels.T, both, both, scale, NETWORK)
 
 
 def _cover(region: np.ndarray, motion: np.ndarray, other: JointCrop) -> float:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from JSNRegistrationLib.evidence import Evidence
+from JSNRegistrationLib.mismatch import mismatch_probability
+
 MEASURED, DOUBTFUL, NOT_MEASURABLE = "measured", "doubtful", "not_measurable"
 
 
@@ -16,29 +19,6 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What speaks for and against one joint in one pair of films.
-
-    ``similarity`` the smaller correlation of the two bones after registration, ``cover`` the smaller share of a bone
-    that the second film shows, ``ways_apart_mm`` the difference between the forward and the backward change, ``se_mm``
-    the standard error, ``relative_turn_deg`` the turn of one bone against the other, ``magnification`` the shared scale
-    beyond the known spacings (1 = none), ``texture`` the smaller correlation of the trabeculae inside the bones (None
-    where too little of them shows), ``found`` the smaller confidence with which the joint was found, and
-    ``found_reason`` what was wrong there. Millimetres are nominal where the spacing is unknown.
-    """
-
-    similarity: float
-    cover: float
-    ways_apart_mm: float
-    se_mm: float
-    relative_turn_deg: float
-    magnification: float
-    found: float
-    found_reason: str | None
-    texture: float | None = None
-
-
-@dataclass(frozen=True)
 class _Limit:
     """Beyond `doubtful` a number is doubtful, beyond `refused` it is not given."""
 
@@ -47,10 +27,9 @@ class _Limit:
 
 
 # Set on the simulated joints and on the real films kept for development; see README, "Which numbers to trust".
-LEAST_SIMILARITY = _Limit(0.70, 0.58)
 LEAST_COVER = _Limit(0.80, 0.60)
 LEAST_FOUND = _Limit(0.5, 0.15)
-LEAST_TEXTURE = _Limit(0.45, 0.15)
+MOST_MISMATCH = _Limit(0.05, 0.5)  # probability
 MOST_WAYS_APART_MM = _Limit(0.15, 0.35)
 MOST_SE_MM = _Limit(0.13, 0.18)
 MOST_TURN_DEG = _Limit(12.0, 25.0)
@@ -60,13 +39,11 @@ MOST_MAGNIFICATION = _Limit(0.03, 0.045)
 def judge(evidence: Evidence) -> Verdict:
     """The verdict of the worst limit that is passed; the first reason where refused, all of them where doubtful."""
     low = (
-        (evidence.similarity, LEAST_SIMILARITY, "the two films of a bone do not match well (similarity {:.2f})"),
         (evidence.cover, LEAST_COVER, "only {:.0%} of a bone is shown by both films"),
         (evidence.found, LEAST_FOUND, evidence.found_reason or "the joint was not found with confidence ({:.2f})"),
     )
-    if evidence.texture is not None:
-        low += ((evidence.texture, LEAST_TEXTURE, "the texture inside a bone is not the same in both films ({:.2f})"),)
     high = (
+        (mismatch_probability(evidence), MOST_MISMATCH, _unlike(evidence)),
         (evidence.ways_apart_mm, MOST_WAYS_APART_MM, "forward and backward registration do not agree"),
         (evidence.se_mm, MOST_SE_MM, "the standard error is large"),
         (abs(evidence.relative_turn_deg), MOST_TURN_DEG, "the bones are turned against each other by {:.0f} degrees"),
@@ -79,3 +56,12 @@ def judge(evidence: Evidence) -> Verdict:
     doubts = [text.format(v) for v, limit, text in low if v < limit.doubtful]
     doubts += [text.format(v) for v, limit, text in high if v > limit.doubtful]
     return Verdict(DOUBTFUL, "; ".join(doubts)) if doubts else Verdict(MEASURED)
+
+
+def _unlike(evidence: Evidence) -> str:
+    """Why the bones may not be the same, with a place for how likely that is."""
+    texture = "" if evidence.texture is None else f", of its texture {evidence.texture:.2f}"
+    return (
+        "the films of a bone do not match: mismatch {:.0%} likely "
+        f"(similarity of the worse bone {evidence.similarity:.2f}{texture})"
+    )

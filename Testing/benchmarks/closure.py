@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 from mcp_series import JointSeries, crop_of, in_parallel, joint_series
+from registration_methods import GUIDED, JUDGED, registered
 
 from JSNRegistrationLib.joint_measurement import pair_evidence
 from JSNRegistrationLib.motion import between_pieces, inverse, scale_of
 from JSNRegistrationLib.narrowing import JointFrame, carried, space_change_px
-from JSNRegistrationLib.registration import prepare, register
 from JSNRegistrationLib.verdict import MEASURED, NOT_MEASURABLE, judge
 
 REFUSED = "refused"
@@ -33,22 +34,19 @@ class Loop:
     verdict: str
 
 
-def loops_of(series: JointSeries, find: Callable = crop_of) -> list[Loop]:
+def loops_of(series: JointSeries, find: Callable = crop_of, way: str = GUIDED) -> list[Loop]:
     """All loops of three films of a joint; closure NaN where a film is refused or a pair fails.
 
     find(path) gives a film and its joint, by default with the drawn regions.
     """
     crops = [find(path) for path in series.films]
-    prepared = [None if crop is None else prepare(crop[1], None) for crop in crops]
+    pairs = [(a, b) for a, b in combinations(range(len(crops)), 2) if crops[a] is not None and crops[b] is not None]
+    answers = registered(way, [(crops[a][1], crops[b][1]) for a, b in pairs], spacing_known=False)
     motions, judged, errors = {}, {}, {}
-    for a, b in combinations(range(len(crops)), 2):
-        if crops[a] is None or crops[b] is None:
+    for (a, b), found in zip(pairs, answers, strict=True):
+        if isinstance(found, str):
             continue
         first, second = crops[a][1], crops[b][1]
-        try:
-            found = register(prepared[a], prepared[b])
-        except ValueError:
-            continue
         motions[a, b] = tuple(
             between_pieces(bone.matrix, first.offset_px, second.offset_px) for bone in (found.upper, found.lower)
         )
@@ -77,9 +75,13 @@ def _loop(name, crops, motions, judged, errors, films) -> Loop:
 
 
 def measure(shared_data: Path, part: str) -> list[dict]:
-    """The table of closures: all loops, those that are not refused, those of measured pairs only."""
+    """The table of closures, with and without the network: all loops, those not refused, those of measured pairs."""
     series = joint_series(shared_data, part, 3)
-    return rows_of(part, len(series), [loop for found in in_parallel(loops_of, series) for loop in found])
+    rows = []
+    for way in JUDGED:
+        loops = [loop for found in in_parallel(partial(loops_of, way=way), series) for loop in found]
+        rows += [row | {"pairs": f"{way}: {row['pairs']}"} for row in rows_of(part, len(series), loops)]
+    return rows
 
 
 def rows_of(part: str, joints: int, loops: list[Loop]) -> list[dict]:

@@ -59,5 +59,11 @@ def crop_of(path: Path) -> tuple[Radiograph, JointCrop] | None:
 def in_parallel(work: Callable, items: Iterable) -> list:
     """Every item worked on, on all cores."""
     # Spawned: a fork of a process in which PyTorch has threads can hang.
-    with get_context("spawn").Pool(os.cpu_count()) as pool:
+    with get_context("spawn").Pool(os.cpu_count(), _one_core_each) as pool:
         return pool.map(work, list(items), chunksize=1)
+
+
+def _one_core_each() -> None:
+    import torch
+
+    torch.set_num_threads(1)

@@ -7,16 +7,19 @@ without an answer; "worst measured" is the worst among joints that the method it
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 from mcp_series import in_parallel
+from peers import SETTINGS
 from registration_floor import floor_mm
-from registration_joints import MOTIONS, NOISES, REAL, SIMULATED, SOURCES, JointSpec, make, specs
-from registration_methods import CLASSICAL, METHODS, OURS, PEER, timed
+from registration_joints import MOTIONS, NOISES, REAL, SIMULATED, SOURCES, JointSpec, KnownJoint, make, specs
+from registration_methods import CLASSICAL, GUIDED, METHODS, OTHER_SEED, OURS, PEER, UNGUIDED, Method, timed
 from scipy import stats
 
 from JointQuantLib.statistics import interval_coverage, rmse_ratio
@@ -52,38 +55,84 @@ class Answered:
         return self.estimate_mm - self.true_mm
 
 
-def answers_of(chosen: Sequence[JointSpec]) -> list[Answered]:
-    """All methods on some joints, which every method gets at once."""
-    joints = [make(spec) for spec in chosen]
-    floors = [floor_mm(joint) for joint in joints]
+@dataclass(frozen=True)
+class Task:
+    """Joints that every method gets at once, and the folder that keeps what the peers answered: they are slow."""
+
+    joints: tuple[JointSpec, ...]
+    kept: Path | None
+
+    @property
+    def file(self) -> Path | None:
+        """Another file for other joints and other settings of the peers."""
+        if self.kept is None:
+            return None
+        of = (
+            repr([replace(spec, film=spec.film and spec.film.parts[-2:]) for spec in self.joints])
+            + SETTINGS.read_text()
+        )
+        return self.kept / f"{hashlib.sha256(of.encode()).hexdigest()[:16]}.json"
+
+
+def answers_of(task: Task) -> list[Answered]:
+    """All methods on the joints of a task; the peers are not asked again where they were asked in an earlier run."""
+    kept = _kept(task)
+    joints = [make(spec) for spec in task.joints]
+    floors = [answer.floor_mm for answer in kept[: len(joints)]] or [floor_mm(joint) for joint in joints]
+    found = {
+        kind: [
+            answer
+            for method in METHODS
+            if method.kind == kind and not (kept and kind == PEER)
+            for answer in _answers(method, joints, floors)
+        ]
+        for kind in (OURS, OTHER_SEED, PEER)
+    }
+    if task.file is not None and not kept:
+        unfinished = task.file.with_suffix(".part")
+        unfinished.write_text(json.dumps([asdict(answer) for answer in found[PEER]]), encoding="utf-8")
+        unfinished.replace(task.file)
+    return found[OURS] + found[OTHER_SEED] + (kept or found[PEER])
+
+
+def _kept(task: Task) -> list[Answered]:
+    if task.file is None or not task.file.exists():
+        return []
+    return [Answered(**answer) for answer in json.loads(task.file.read_text(encoding="utf-8"))]
+
+
+def _answers(method: Method, joints: Sequence[KnownJoint], floors: Sequence[float]) -> list[Answered]:
+    answers, cpu_s = timed(method, [(joint.first, joint.second) for joint in joints])
     found = []
-    for method in METHODS:
-        answers, cpu_s = timed(method, [(joint.first, joint.second) for joint in joints])
-        for joint, answer, floor in zip(joints, answers, floors, strict=True):
-            estimate = np.nan if answer.upper is None else joint.change_mm(answer.upper, answer.lower)
-            spec = joint.spec
-            found.append(
-                Answered(
-                    method.name,
-                    spec.source,
-                    spec.motion,
-                    spec.noise,
-                    spec.seed,
-                    joint.true_mm,
-                    estimate,
-                    answer.se_mm,
-                    answer.verdict,
-                    cpu_s / len(joints),
-                    floor,
-                )
+    for joint, answer, floor in zip(joints, answers, floors, strict=True):
+        estimate = np.nan if answer.upper is None else joint.change_mm(answer.upper, answer.lower)
+        spec = joint.spec
+        found.append(
+            Answered(
+                method.name,
+                spec.source,
+                spec.motion,
+                spec.noise,
+                spec.seed,
+                joint.true_mm,
+                estimate,
+                answer.se_mm,
+                answer.verdict,
+                cpu_s / len(joints),
+                floor,
             )
+        )
     return found
 
 
-def all_answers(shared_data: Path | None, part: str, each: int | None = None) -> list[Answered]:
-    """All methods on all joints of a part."""
+def all_answers(
+    shared_data: Path | None, part: str, each: int | None = None, kept: Path | None = None
+) -> list[Answered]:
+    """All methods on all joints of a part; ``kept`` is the folder that keeps the answers of the peers."""
+    if kept is not None:
+        kept.mkdir(parents=True, exist_ok=True)
     chosen = specs(shared_data, part, each)
-    tasks = [chosen[k : k + TOGETHER] for k in range(0, len(chosen), TOGETHER)]
+    tasks = [Task(tuple(chosen[k : k + TOGETHER]), kept) for k in range(0, len(chosen), TOGETHER)]
     return [answer for found in in_parallel(answers_of, tasks) for answer in found]
 
 
@@ -100,7 +149,8 @@ def cell_rows(answers: list[Answered], part: str) -> list[dict]:
 
 
 def ratio_rows(answers: list[Answered], part: str) -> list[dict]:
-    """Our methods against the best outside peer, against our classical core on hard films, and against the floor."""
+    """Our methods against the best outside peer, against our classical core on hard films, against the same without
+    the network (for the networks of three trainings), and against the floor."""
     peer = best_peer(answers)
     ours = [method.name for method in METHODS if method.kind == OURS]
     rows = [
@@ -111,6 +161,11 @@ def ratio_rows(answers: list[Answered], part: str) -> list[dict]:
         _ratio(f"RMSE over that of the classical core, {which}", name, CLASSICAL, answers, cell, part)
         for name, (which, cell) in product(ours, _HARD.items())
         if name != CLASSICAL
+    ]
+    trained = [GUIDED, *(method.name for method in METHODS if method.kind == OTHER_SEED)]
+    rows += [
+        _ratio(f"RMSE over that without network, {which}", name, UNGUIDED, answers, cell, part)
+        for name, (which, cell) in product(trained, (_HARD | _SUBSETS).items())
     ]
     return rows + [
         _over_floor(f"RMSE over the floor, {which}", name, answers, cell, part)

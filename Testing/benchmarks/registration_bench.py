@@ -12,6 +12,7 @@ import registration_sweeps
 from registration_accuracy import accuracy_rows, all_answers, cell_rows, coverage_rows, ratio_rows
 
 FIGURE = "registration_sweeps.png"
+KEPT = "answers_of_peers"  # a run that was broken off goes on where it was
 Table = tuple[str, str | None, list[dict]]
 
 
@@ -20,7 +21,7 @@ def tables(shared_data: Path | None, part: str, results: Path) -> Iterator[Table
 
     ``shared_data`` is None where there are no real films. Also writes the figure of the sweeps into ``results``.
     """
-    answers = all_answers(shared_data, part)
+    answers = all_answers(shared_data, part, kept=results / KEPT)
     yield "registration_answers", None, [asdict(answer) for answer in answers]
     yield "registration_accuracy", "Joints with known motion, error of the change", accuracy_rows(answers, part)
     yield (

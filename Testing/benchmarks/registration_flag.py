@@ -26,7 +26,7 @@ import numpy as np
 from layer_motion import REACHES, Reach
 from mcp_series import ASSUMED_SPACING_MM, in_parallel
 from registration_joints import MOTIONS, REAL, SIMULATED, JointSpec, KnownJoint, make, real_films, specs
-from registration_methods import METHODS, OURS, Answer
+from registration_methods import JUDGED, METHODS, Answer
 from scipy import ndimage
 
 from JointQuantLib.statistics import area_under_roc
@@ -80,7 +80,7 @@ def flagged(chosen: Sequence[FlagTask]) -> list[Flagged]:
     made = [pair_of(task) for task in chosen]
     found = []
     for method in METHODS:
-        if method.kind != OURS:
+        if method.name not in JUDGED:
             continue
         answers = method.register([(first, second) for first, second, _ in made])
         for task, answer, (_, _, one) in zip(chosen, answers, made, strict=True):
@@ -94,8 +94,7 @@ def measure(shared_data: Path | None, part: str, each: int | None = None) -> lis
     chosen = tasks(shared_data, part, each)
     found = in_parallel(flagged, [chosen[k : k + TOGETHER] for k in range(0, len(chosen), TOGETHER)])
     answers = [answer for some in found for answer in some]
-    names = [method.name for method in METHODS if method.kind == OURS]
-    return [_row(name, kind, answers, part) for name, kind in product(names, ("all", *BAD))]
+    return [_row(name, kind, answers, part) for name, kind in product(JUDGED, ("all", *BAD))]
 
 
 def _bad(kind: str, shared_data: Path | None, part: str, count: int) -> list[FlagTask]:

@@ -33,7 +33,7 @@ NOISES = tuple(PHOTONS)
 SPACINGS_MM = (0.1, 0.15)
 MASK_JITTER_MM = 0.15
 JITTER_LENGTH_MM = 2.0
-EACH = {"evaluation": 40, "development": 10}  # joints of every source, motion and noise
+EACH = {"evaluation": 37, "development": 10}  # joints of every source, motion and noise
 FIRST_SEED = {
     "evaluation": 200_000,
     "development": 190_000,

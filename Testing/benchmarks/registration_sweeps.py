@@ -14,7 +14,7 @@ from film_presentation import Presentation
 from layer_motion import REACHES
 from mcp_series import ASSUMED_SPACING_MM, in_parallel
 from registration_joints import REAL, JointSpec, make, real_films
-from registration_methods import METHODS, OURS
+from registration_methods import JUDGED, METHODS
 
 from JSNRegistrationLib.verdict import NOT_MEASURABLE
 
@@ -90,7 +90,7 @@ def rows_of(task: SweepTask) -> list[dict]:
     joints = [make(task.nuisance.put(spec, task.level)) for spec in task.joints]
     rows = []
     for method in METHODS:
-        if method.kind != OURS:
+        if method.name not in JUDGED:
             continue
         answers = method.register([(joint.first, joint.second) for joint in joints])
         errors = np.array(

@@ -8,37 +8,39 @@ little sideways, put back, and noise is added to both films. The slope of the es
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from mcp_series import ASSUMED_SPACING_MM, JointSeries, crop_of, in_parallel, joint_series
+from registration_methods import JUDGED, registered
 from scipy import ndimage
 
 from JSNRegistrationLib.bones import JointCrop
 from JSNRegistrationLib.narrowing import space_change_px
-from JSNRegistrationLib.registration import prepare, register
+from JSNRegistrationLib.registration import JointRegistration
 
 NOISE = 0.012  # of the contrast of the film: about the grain of these films
 MOVED_TWICE = 2  # each film with two motions: the upper bone, then the lower one
 MOST_WIDER_MM, MOST_NARROWER_MM = 0.3, -0.6
 
 
-def pairs_of(series: JointSeries) -> list[tuple[float, float]]:
+def pairs_of(series: JointSeries, way: str) -> list[tuple[float, float]]:
     """(true change, estimate) in pixels for the first usable film of a joint."""
     crop = next((found[1] for found in map(crop_of, series.films) if found is not None), None)
     if crop is None:
         return []
     rng = np.random.default_rng([int(c) for c in series.name.encode()])
-    found = []
+    moved = []
     for which in range(MOVED_TWICE):
         true = rng.uniform(MOST_NARROWER_MM, MOST_WIDER_MM) / ASSUMED_SPACING_MM
-        first, second = with_one_bone_moved(crop, true, rng, ("upper", "lower")[which])
-        answer = register(prepare(first, None), prepare(second, None))
-        estimate = space_change_px(
-            answer.upper.matrix, answer.lower.matrix, np.array(first.origin_px), np.array(first.axis)
-        )
-        found.append((true, estimate))
-    return found
+        moved.append((true, *with_one_bone_moved(crop, true, rng, ("upper", "lower")[which])))
+    answers = registered(way, [(first, second) for _, first, second in moved], spacing_known=False)
+    return [(true, _estimate(answer, first)) for (true, first, _), answer in zip(moved, answers, strict=True)]
+
+
+def _estimate(answer: JointRegistration, first: JointCrop) -> float:
+    return space_change_px(answer.upper.matrix, answer.lower.matrix, np.array(first.origin_px), np.array(first.axis))
 
 
 def with_one_bone_moved(
@@ -61,21 +63,23 @@ def with_one_bone_moved(
 
 
 def measure(shared_data: Path, part: str) -> list[dict]:
-    """The table of slopes over all joints of a part."""
-    pairs = np.array([pair for found in in_parallel(pairs_of, joint_series(shared_data, part, 1)) for pair in found])
-    true, estimate = pairs.T
-    slope = np.polyfit(true, estimate, 1)[0]
+    """The table of slopes over all joints of a part, with and without the network."""
+    series = joint_series(shared_data, part, 1)
+    return [_row(part, way, in_parallel(partial(pairs_of, way=way), series)) for way in JUDGED]
+
+
+def _row(part: str, way: str, found: list[list[tuple[float, float]]]) -> dict:
+    true, estimate = np.array([pair for pairs in found for pair in pairs]).T
     error = estimate - true
-    return [
-        {
-            "films": f"real, {part}, one bone moved",
-            "N": len(true),
-            "slope on truth": round(slope, 4),
-            "mean error, px": round(error.mean(), 3),
-            "SD of error, px": round(error.std(), 3),
-            "worst, px": round(np.abs(error).max(), 3),
-        }
-    ]
+    return {
+        "films": f"real, {part}, one bone moved",
+        "pairs": way,
+        "N": len(true),
+        "slope on truth": round(np.polyfit(true, estimate, 1)[0], 4),
+        "mean error, px": round(error.mean(), 3),
+        "SD of error, px": round(error.std(), 3),
+        "worst, px": round(np.abs(error).max(), 3),
+    }
 
 
 def _grown(region: np.ndarray, reach_px: float) -> np.ndarray:

@@ -18,7 +18,7 @@ BENT, BEND = 0.4, 0.06  # of the grey scale
 BLURRED, MOST_BLUR_PX = 0.3, 1.0
 SPOTTED, MOST_SPOT = 0.3, 1.0  # something that only one film shows
 SPOT_MM = (0.4, 2.0)
-TILTED, TILT = 0.4, 0.008  # out of the plane: share longer along the finger, and sheared, about the joint surface
+TILTED, TILT, TILT_APART = 0.4, 0.008, 0.3  # share; longer along the finger, and sheared; of it, each bone by itself
 MIDDLE_MM = 2.0  # of a bone, to both sides, where its joint surface is looked for
 FIELD_SIDE = 192  # of the square in which a texture is made, pixels
 
@@ -33,8 +33,10 @@ def vary(pictures: np.ndarray, left: Similarity, rng: np.random.Generator) -> No
             texture = _texture(rng) * np.exp(rng.uniform(*np.log(STRONGEST_TEXTURE)))
             first[bone] += _moved(texture, ahead)
             second[bone] += _moved(texture, back)
-        if rng.random() < TILTED:
-            _tilt(pictures[bone], rng.normal(0, TILT, 2) * (1, 1j))
+        if bone % 2 == 0:
+            tilt = rng.normal(0, TILT, 2) * (rng.random() < TILTED)
+        if tilt.any():
+            _tilt(pictures[bone], (tilt + rng.normal(0, TILT_APART * TILT, 2)) * (1, 1j))
         film = (first, second)[rng.integers(2)]
         if rng.random() < SPOTTED:
             film[bone] += _spot(rng)

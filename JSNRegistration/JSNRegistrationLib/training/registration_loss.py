@@ -39,9 +39,9 @@ def loss_of(
 def _surprise(network: RegistrationNetwork, guidance: Guidance, step: Step, error: torch.Tensor) -> torch.Tensor:
     """Negative log likelihood of the errors, by the standard errors that the network says."""
     joints = len(error)
-    stated = log_se(step.covariance.detach())
+    stated = log_se(step.fit.covariance.detach())
     factor = network.factor(
-        guidance.summary.reshape(joints, 2, -1), stated, step.similarity.detach().reshape(joints, 2)
+        guidance.summary.reshape(joints, 2, -1), stated, step.fit.similarity.detach().reshape(joints, 2)
     )
     deviation = torch.exp(stated) * factor
     return torch.log(deviation) + 0.5 * (TAIL + 1) * torch.log1p((error / deviation) ** 2 / TAIL)

@@ -98,10 +98,12 @@ def registration_set(
     kinds = (
         ("joints", _films_of_joint, joints, JOINTS_A_FILE),
         ("overlaps", _films_of_overlap, math.ceil(joints / 2), JOINTS_A_FILE),
-        ("hands", _films_of_hand, math.ceil(joints / JOINTS_A_HAND), HANDS_A_FILE),
+        ("hands", _films_of_hand, joints // JOINTS_A_HAND, HANDS_A_FILE),
     )
     parts = []
     for k, (name, films, count, together) in enumerate(kinds):
+        if not count:
+            continue
         said = partial(_said, progress, k, len(kinds))
         parts.append(simulated_set(folder, f"registered-{name}", films, seed, count, together, said))
     arrays = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}

@@ -28,39 +28,41 @@ from JSNRegistrationLib.training.registration_pairs import TrueJoints, registrat
 from JSNRegistrationLib.training.registration_set import registration_set
 from JSNRegistrationLib.training.registration_training_request import RegistrationTrainingRequest
 
-JOINTS, STEPS, BATCH = 600, 2500, 16
+JOINTS, STEPS, BATCH = 600, 2000, 16
 RATE = 2e-3
-OWN_STEPS, OWN_RATE = 1000, 3e-4  # going on with own films
+OWN_JOINTS, OWN_STEPS, OWN_RATE = 120, 1000, 3e-4  # going on with own films
 IMPROVED_AFTER = 50  # steps: before, the network's own steps are no better starts
-CHECKS_AFTER = 500  # training seeds later: joints that only check what was learned
+JOINTS_SEED, CHECKS_SEED = 1, 501  # always the same joints: the seed of a training chooses its start and its batches
 CHECK_SHARE, CHECK_BATCHES = 0.1, 40
 
 
 def train(request: RegistrationTrainingRequest, folder: Path, progress: Progress) -> None:
     """Write the weights of the network and their manifest into `folder`.
 
-    The simulated joints go to `request.images`, else into a folder beside the weights; those already there are used
-    again. Raises BadInput for a device that is not there, for a folder of own films that holds none in which a joint is
-    found, and where there are no weights to go on from.
+    The simulated joints, the same for every seed, go to `request.images`, else into a folder beside the weights; those
+    already there are used again. Raises BadInput for a device that is not there, for a folder of own films that holds
+    none in which a joint is found, and where there are no weights to go on from.
     """
     folder = Path(folder)
     with devices.full_precision():
         torch.manual_seed(request.seed)
         making, learning = progress.part(0.0, 0.3), progress.part(0.3, 1.0)
-        joints, check = _joints(request, request.images or folder / "simulated", making)
-        network = RegistrationNetwork()
+        network, own = RegistrationNetwork(), []
         if request.data is not None:
             fill(network, NETWORK.name, arrays_of(NETWORK.name))
-            joints = [*joints, own_joints(request.data, request.device)]
+            own = [own_joints(request.data, request.device)]
+        made, check = _joints(request, request.images or folder / "simulated", making)
+        joints = [made, *own]
         fitted = _fitted(network, joints, request, learning)
     _write(request, folder, fitted, joints, _checked(fitted, check))
 
 
-def _joints(request, images: Path, progress: Progress) -> tuple[list[TrueJoints], TrueJoints]:
-    count = request.joints or JOINTS
-    made = registration_set(images, request.seed, count, lambda done: progress.step(0.9 * done, "Simulating joints"))
-    check = registration_set(images, request.seed + CHECKS_AFTER, math.ceil(CHECK_SHARE * count))
-    return [TrueJoints.of(made)], TrueJoints.of(check)
+def _joints(request, images: Path, progress: Progress) -> tuple[TrueJoints, TrueJoints]:
+    """Simulated joints to learn from, and others to check what was learned."""
+    count = request.joints or (JOINTS if request.data is None else OWN_JOINTS)
+    made = registration_set(images, JOINTS_SEED, count, lambda done: progress.step(0.9 * done, "Simulating joints"))
+    check = registration_set(images, CHECKS_SEED, math.ceil(CHECK_SHARE * count))
+    return TrueJoints.of(made), TrueJoints.of(check)
 
 
 def _fitted(network: RegistrationNetwork, joints: list[TrueJoints], request, progress: Progress) -> Fitted:

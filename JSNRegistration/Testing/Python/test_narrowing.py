@@ -169,7 +169,6 @@ def test_the_interval_is_the_change_and_two_standard_errors_to_either_side():
 @pytest.fixture
 def bare(monkeypatch):
     """The standard error as the covariance alone gives it."""
-    monkeypatch.setattr(narrowing, "SE_FACTOR", 1.0)
     monkeypatch.setattr(narrowing, "SE_FLOOR_MM", 0.0)
 
 

@@ -8,9 +8,14 @@ import numpy as np
 import pytest
 from analytic_joint import AnalyticFilm, AnalyticJoint, Exposure, Pose
 
-from JSNRegistrationLib import verdict
+from JointQuantLib.job import Progress
+from JSNRegistrationLib import patient_registration, verdict
+from JSNRegistrationLib.bones import CLASSICAL, NETWORK
+from JSNRegistrationLib.evidence import Evidence
 from JSNRegistrationLib.joint_measurement import JointMeasurement, SeenJoint, measure_joint
-from JSNRegistrationLib.verdict import DOUBTFUL, MEASURED, NOT_MEASURABLE, Evidence, Verdict, judge
+from JSNRegistrationLib.mismatch import mismatch_probability
+from JSNRegistrationLib.patient_registration import register_patient
+from JSNRegistrationLib.verdict import DOUBTFUL, MEASURED, NOT_MEASURABLE, Verdict, judge
 
 GOOD = Evidence(
     similarity=0.97,
@@ -24,7 +29,6 @@ GOOD = Evidence(
 )
 # field, its limits, the value at a limit, where a value is worse, and a word of the reason
 LIMITS = [
-    ("similarity", verdict.LEAST_SIMILARITY, lambda limit: limit, -1, "match"),
     ("cover", verdict.LEAST_COVER, lambda limit: limit, -1, "shown by both films"),
     ("found", verdict.LEAST_FOUND, lambda limit: limit, -1, "confidence"),
     ("ways_apart_mm", verdict.MOST_WAYS_APART_MM, lambda limit: limit, 1, "forward and backward"),
@@ -61,8 +65,35 @@ def test_what_cannot_be_computed_is_never_measured(field):
     assert judge(replace(GOOD, **{field: float("nan")})).status == NOT_MEASURABLE
 
 
+def unlike(probability: float, **evidence) -> float:
+    """A similarity at which a mismatch is just a little more probable than `probability`."""
+    falling = np.linspace(1.0, -1.0, 4001)
+    return next(s for s in falling if mismatch_probability(replace(GOOD, similarity=s, **evidence)) > probability)
+
+
+@pytest.mark.parametrize("by", [NETWORK, CLASSICAL])
+def test_a_likely_mismatch_is_doubtful_and_then_refused(by):
+    doubtful, refused = (
+        replace(GOOD, registered_by=by, similarity=unlike(limit, registered_by=by))
+        for limit in (verdict.MOST_MISMATCH.doubtful, verdict.MOST_MISMATCH.refused)
+    )
+    assert judge(replace(GOOD, registered_by=by)).status == MEASURED
+    assert judge(doubtful).status == DOUBTFUL
+    assert judge(refused).status == NOT_MEASURABLE
+    assert all("match" in judge(evidence).reason for evidence in (doubtful, refused))
+
+
+@pytest.mark.parametrize("by", [NETWORK, CLASSICAL])
+def test_a_mismatch_is_the_more_probable_the_less_the_films_are_alike(by):
+    evidence = replace(GOOD, registered_by=by, texture=0.9)
+    for field in ("similarity", "texture"):
+        chances = [mismatch_probability(replace(evidence, **{field: value})) for value in np.linspace(0.99, -0.5, 50)]
+        assert np.all(np.diff(chances) >= 0)
+        assert np.all((np.array(chances) > 0) & (np.array(chances) < 1))
+
+
 def test_one_refusal_outweighs_all_that_is_good_and_all_that_is_doubtful():
-    poor = replace(GOOD, similarity=verdict.LEAST_SIMILARITY.doubtful - 0.01, se_mm=verdict.MOST_SE_MM.refused + 0.01)
+    poor = replace(GOOD, similarity=unlike(verdict.MOST_MISMATCH.doubtful), se_mm=verdict.MOST_SE_MM.refused + 0.01)
     refused = judge(poor)
     assert refused.status == NOT_MEASURABLE
     assert "standard error" in refused.reason
@@ -70,7 +101,8 @@ def test_one_refusal_outweighs_all_that_is_good_and_all_that_is_doubtful():
 
 
 def test_all_doubts_are_told():
-    poor = replace(GOOD, similarity=verdict.LEAST_SIMILARITY.doubtful - 0.01, se_mm=verdict.MOST_SE_MM.doubtful + 0.001)
+    se_mm = verdict.MOST_SE_MM.doubtful + 0.001
+    poor = replace(GOOD, similarity=unlike(verdict.MOST_MISMATCH.doubtful, se_mm=se_mm), se_mm=se_mm)
     doubtful = judge(poor)
     assert doubtful.status == DOUBTFUL
     assert "match" in doubtful.reason
@@ -95,15 +127,34 @@ def test_worse_evidence_never_gives_a_better_verdict():
 JOINT = AnalyticJoint(1)
 
 
+@pytest.fixture(params=[NETWORK, CLASSICAL])
+def way(request, monkeypatch) -> str:
+    """Both ways of registering: as where PyTorch is installed, and as where it is not."""
+    if request.param == CLASSICAL:
+        monkeypatch.setattr(patient_registration, "NETWORK", NoNetwork())
+    return request.param
+
+
+class NoNetwork:
+    def available(self) -> bool:
+        return False
+
+
 def measured(*films: AnalyticFilm, side: str | None = None) -> JointMeasurement:
-    spacings = [film.crop.nominal_spacing_mm for film in films]
-    return measure_joint("PIP3", side, [SeenJoint(film.crop) for film in films], spacings)
+    return measured_as_seen(*(SeenJoint(film.crop) for film in films), side=side)
+
+
+def measured_as_seen(*seen: SeenJoint, side: str | None = None) -> JointMeasurement:
+    spacings = [next(s.crop.nominal_spacing_mm for s in seen if s.crop is not None)] * len(seen)
+    (pairs,) = register_patient([[s.crop for s in seen]], spacings, "cpu", Progress("none"))
+    return measure_joint("PIP3", side, seen, spacings, pairs)
 
 
 def with_pixels(film: AnalyticFilm, pixels: np.ndarray) -> AnalyticFilm:
     return replace(film, crop=replace(film.crop, pixels=pixels.astype(np.float32)))
 
 
+@pytest.mark.usefixtures("way")
 def test_a_joint_seen_well_twice_is_measured():
     (pair,) = measured(
         JOINT.film(), JOINT.film(Pose((2.0, 3.0), 5.0, -2.0, 0.0, 1.0), Exposure(1.3, 10.0, noise=3.0))
@@ -112,6 +163,7 @@ def test_a_joint_seen_well_twice_is_measured():
     assert pair.change.interval_px[0] < -2.0 < pair.change.interval_px[1]
 
 
+@pytest.mark.usefixtures("way")
 def test_the_same_film_twice_is_measured_as_no_change():
     film = JOINT.film()
     (pair,) = measured(film, film).pairs
@@ -121,6 +173,7 @@ def test_the_same_film_twice_is_measured_as_no_change():
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.usefixtures("way")
 def test_noise_is_no_second_film(seed):
     film = JOINT.film()
     noise = np.random.default_rng(seed).normal(100.0, 20.0, film.crop.pixels.shape)
@@ -130,6 +183,7 @@ def test_noise_is_no_second_film(seed):
     assert pair.change is None
 
 
+@pytest.mark.usefixtures("way")
 def test_a_second_film_without_contrast_is_not_measurable():
     film = JOINT.film()
     (pair,) = measured(film, with_pixels(film, np.full(film.crop.pixels.shape, 100.0))).pairs
@@ -137,12 +191,14 @@ def test_a_second_film_without_contrast_is_not_measurable():
 
 
 @pytest.mark.parametrize("seed", [2, 3, 4, 5])
+@pytest.mark.usefixtures("way")
 def test_another_joint_is_not_the_same_joint(seed):
     (pair,) = measured(JOINT.film(), AnalyticJoint(seed).film(Pose((2.0, 1.0)))).pairs
     assert pair.verdict.status == NOT_MEASURABLE
 
 
 @pytest.mark.parametrize("seed", [5, 6, 7, 8])
+@pytest.mark.usefixtures("way")
 def test_one_bone_of_another_joint_is_never_measured(seed):
     """The lower bone has its own form within some 15 % and its own texture; its cortex is as bright."""
     (pair,) = measured(JOINT.film(), JOINT.film(Pose((2.0, 1.0)), lower_seed=seed)).pairs
@@ -150,49 +206,52 @@ def test_one_bone_of_another_joint_is_never_measured(seed):
 
 
 @pytest.mark.parametrize("down_px", [-75.0, -50.0])
+@pytest.mark.usefixtures("way")
 def test_a_bone_that_has_left_the_picture_is_not_measurable(down_px):
     (pair,) = measured(JOINT.film(), JOINT.film(Pose((0.0, down_px)))).pairs
     assert pair.verdict.status == NOT_MEASURABLE
     assert pair.change is None
 
 
+@pytest.mark.usefixtures("way")
 def test_a_visit_without_the_joint_is_told_and_spoils_no_other_pair():
     seen = [
         SeenJoint(JOINT.film().crop),
         SeenJoint(None, "the film is cut off"),
         SeenJoint(JOINT.film(Pose(gap_px=-1)).crop),
     ]
-    pairs = {(p.from_visit, p.to_visit): p for p in measure_joint("PIP3", None, seen, [0.15] * 3).pairs}
+    pairs = {(p.from_visit, p.to_visit): p for p in measured_as_seen(*seen).pairs}
     assert pairs[0, 1].verdict == Verdict(NOT_MEASURABLE, "visit 2: the film is cut off")
     assert pairs[1, 2].verdict == Verdict(NOT_MEASURABLE, "visit 2: the film is cut off")
     assert pairs[0, 2].verdict.status == MEASURED
     assert pairs[0, 2].change.change_px == pytest.approx(-1.0, abs=0.05)
 
 
+@pytest.mark.usefixtures("way")
 def test_a_joint_that_may_be_another_one_is_doubtful_at_best():
     first, second = JOINT.film().crop, JOINT.film(Pose(gap_px=-1)).crop
-    (pair,) = measure_joint(
-        "PIP3", None, [SeenJoint(first), SeenJoint(second, unlike={0: "elsewhere"})], [0.15] * 2
-    ).pairs
+    (pair,) = measured_as_seen(SeenJoint(first), SeenJoint(second, unlike={0: "elsewhere"})).pairs
     assert pair.verdict == Verdict(DOUBTFUL, "elsewhere")
     assert pair.change.change_px == pytest.approx(-1.0, abs=0.05)
-    (pair,) = measure_joint("PIP3", None, [SeenJoint(first, doubt="misplaced"), SeenJoint(second)], [0.15] * 2).pairs
+    (pair,) = measured_as_seen(SeenJoint(first, doubt="misplaced"), SeenJoint(second)).pairs
     assert pair.verdict == Verdict(DOUBTFUL, "visit 1: misplaced")
     noise = replace(second, pixels=np.random.default_rng(0).normal(100.0, 20.0, second.pixels.shape).astype(np.float32))
-    (pair,) = measure_joint("PIP3", None, [SeenJoint(first), SeenJoint(noise, doubt="misplaced")], [0.15] * 2).pairs
+    (pair,) = measured_as_seen(SeenJoint(first), SeenJoint(noise, doubt="misplaced")).pairs
     assert pair.verdict.status == NOT_MEASURABLE
 
 
+@pytest.mark.usefixtures("way")
 def test_a_joint_that_may_be_another_one_spoils_no_visits_that_agree():
     films = [JOINT.film(Pose(gap_px=gap)).crop for gap in (0.0, -1.0, 3.0)]
     seen = [SeenJoint(films[0]), SeenJoint(films[1]), SeenJoint(films[2], unlike={0: "elsewhere", 1: "elsewhere"})]
-    doubted = {(p.from_visit, p.to_visit): p for p in measure_joint("PIP3", None, seen, [0.15] * 3).pairs}
+    doubted = {(p.from_visit, p.to_visit): p for p in measured_as_seen(*seen).pairs}
     assert [doubted[key].verdict.status for key in ((0, 1), (0, 2), (1, 2))] == [MEASURED, DOUBTFUL, DOUBTFUL]
-    alone = measure_joint("PIP3", None, [SeenJoint(film) for film in films[:2]], [0.15] * 2).pairs[0]
+    alone = measured_as_seen(*(SeenJoint(film) for film in films[:2])).pairs[0]
     assert doubted[0, 1].change.change_px == alone.change.change_px
     assert doubted[0, 2].change.change_px == pytest.approx(3.0, abs=0.1)
 
 
+@pytest.mark.usefixtures("way")
 def test_three_visits_close_and_keep_what_each_pair_says_alone():
     films = [
         JOINT.film(Pose((k, -k), 2.0 * k, -0.6 * k, 0.0, 0.4 * k), Exposure(noise=2.0, noise_seed=k)) for k in range(3)
@@ -205,6 +264,7 @@ def test_three_visits_close_and_keep_what_each_pair_says_alone():
     assert abs(alone) > abs(around - pairs[0, 2].change.change_px)
 
 
+@pytest.mark.usefixtures("way")
 def test_noise_among_three_visits_is_left_out():
     films = [JOINT.film(), JOINT.film(Pose(gap_px=-1.0)), JOINT.film()]
     films[2] = with_pixels(films[2], np.random.default_rng(0).normal(100.0, 20.0, films[2].crop.pixels.shape))
@@ -213,6 +273,7 @@ def test_noise_among_three_visits_is_left_out():
 
 
 @pytest.mark.parametrize("offset", [(0, 0), (230, 75)])
+@pytest.mark.usefixtures("way")
 def test_where_the_joint_lies_in_the_whole_film_does_not_matter(offset):
     first, second = JOINT.film(), JOINT.film(Pose((1.0, 2.0), 3.0, -1.0, 0.0, 1.0))
     plain = measured(first, second).pairs[0]
