@@ -29,7 +29,7 @@ NETWORKS = {
 }
 
 MODELS = Path("Resources", "Models")
-MODEL_BYTES = {"hand-joints": 4_000_000}  # at most, for one
+MODEL_BYTES = {"hand-joints": 4_000_000, "hand-registration": 4_000_000}  # at most, for one
 ALL_MODELS_BYTES = 15_000_000
 
 # Floors, from the doors down. An import never points up; on one floor it stays in its package and goes in no circle.

@@ -42,16 +42,15 @@ UPSIDE_DOWN = (-1.0, -1.0, 1.0, 1.0)  # shift x, y, turn, log scale of a bone th
 class Fit:
     """How well the films of n joints fit before a step.
 
-    ``covariance`` (n, 7, 7) of the step; ``similarity`` (2 n) the correlation of the films inside each bone.
-    ``stretch`` (2 n) is by how much more than the motion says a bone is longer along the finger in the second film,
-    ``stretch_se`` its standard error without model error: a finger that is held more or less bent. It does not enter
-    the step.
+    ``covariance`` (n, 7, 7) of the step by the scatter of its equations, ``stretched`` (n, 7, 7) what stretches of the
+    bones that the films leave open add to it; ``similarity`` (2 n) the correlation of the films inside each bone;
+    ``stretch`` (2 n) by how much more than the motion says a bone is longer along the finger in the second film.
     """
 
     covariance: torch.Tensor
+    stretched: torch.Tensor
     similarity: torch.Tensor
     stretch: torch.Tensor
-    stretch_se: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -65,11 +64,11 @@ class Step:
 
 @dataclass(frozen=True)
 class _Stretch:
-    """Of m bones: the stretch that the films show, its standard error, and what is likely of it."""
+    """Of 2 n bones: the stretch that the films show, what is likely of it, and its covariance (n, 2, 2)."""
 
     found: torch.Tensor
-    se: torch.Tensor
     likely: torch.Tensor
+    covariance: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def gauss_newton_step(
     covariance = (inverse @ _scatter(parts, log_scale_sd, grid) @ inverse).float()
     with torch.no_grad():
         alike = _similarity(parts[0], first, second)
-        return Step(parameters, Fit(covariance, alike, stretch.found.float(), stretch.se.float()))
+        return Step(parameters, Fit(covariance, _stretched(parts, stretch, inverse), alike, stretch.found.float()))
 
 
 def _equations(one, two, base, weight, grid, sharing) -> _Equations:
@@ -140,7 +139,8 @@ def _equations(one, two, base, weight, grid, sharing) -> _Equations:
     flat = weight.flatten(1)
     with torch.no_grad():
         misfit = residual - _explained(look, residual[..., None], flat)[..., 0]
-        flat = flat * _trust(misfit * torch.rsqrt(variance).flatten(1), base.flatten(1))
+        robust = _trust(misfit * torch.rsqrt(variance).flatten(1), base.flatten(1))
+    flat = flat * robust
     columns = torch.cat([look, torch.stack([*effect, two - one], dim=-1).flatten(1, 2)], dim=-1)
     products = (columns.transpose(1, 2) @ (columns * flat[..., None])).double()
     looking = products[:, :looks, :looks] + _ridge(products[:, :looks, :looks])
@@ -160,17 +160,29 @@ def _stretch(part: _Equations) -> _Stretch:
     se = torch.sqrt(inverse[:, -1, -1] / part.precision)
     before = USUAL_STRETCH**2 * found.new_tensor([[1.0, STRETCHED_ALIKE], [STRETCHED_ALIKE, 1.0]])
     unsure = torch.diag_embed((STRETCH_CAUTION * se.reshape(-1, 2)) ** 2)
-    likely = before @ torch.linalg.solve(before + unsure, found.reshape(-1, 2, 1))
-    return _Stretch(found, se, likely.flatten())
+    gain = before @ torch.linalg.inv(before + unsure)
+    likely = (gain @ found.reshape(-1, 2, 1)).flatten()
+    return _Stretch(found, likely, before - gain @ before)
+
+
+def _stretched(parts: list[_Equations], stretch: _Stretch, inverse: torch.Tensor) -> torch.Tensor:
+    """What the stretches do to the motion (n, 7), by their covariance."""
+    pull = _pull(parts)
+    moved = torch.stack([inverse @ (pull[bone::2] @ grown)[..., None] for bone, grown in enumerate(_places(pull))], -1)
+    moved = moved[:, :, 0]
+    return (moved @ stretch.covariance @ moved.transpose(1, 2)).float()
+
+
+def _pull(parts: list[_Equations]) -> torch.Tensor:
+    """What a stretch adds to the slope (m, 4) of its bone."""
+    return sum(part.free[:, :MOVING, MOVING] * part.precision[:, None] for part in parts)
 
 
 def _put_together(parts, stretch, excess_log_scale, log_scale_sd):
     """Normal matrix (n, 7, 7) and slope (n, 7) of the joints, where the bones are stretched by ``stretch`` (2 n)."""
     normal, slope = sum(part.normal for part in parts), sum(part.slope for part in parts)
     if stretch is not None:
-        slope = (
-            slope + sum(part.free[:, :MOVING, MOVING] * part.precision[:, None] for part in parts) * stretch[:, None]
-        )
+        slope = slope + _pull(parts) * stretch[:, None]
     prior = log_scale_sd.double() ** -2
     corner = _corner(normal)
     whole = prior[:, None, None] * torch.outer(corner, corner)
@@ -236,14 +248,15 @@ def _ridge(matrix: torch.Tensor) -> torch.Tensor:
 
 
 def _look(mean: torch.Tensor, grid: BoneGrid) -> torch.Tensor:
-    """All that exposure and processing may do (m, pixels, 20): shading, sharpness, gains and a bend of the greys."""
+    """All that exposure and processing may do (m, pixels, 21): shading, sharpness, gains and bends of the greys."""
     shading = _shading(grid, mean.device)
     flat = mean.flatten(1)[..., None]
     padded = functional.pad(mean[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
     laplacian = (
         padded[:, :-2, 1:-1] + padded[:, 2:, 1:-1] + padded[:, 1:-1, :-2] + padded[:, 1:-1, 2:] - 4.0 * mean
     ).flatten(1)[..., None]
-    return torch.cat([shading.expand(len(mean), -1, -1), laplacian, shading[..., :3] * flat, flat**2], dim=-1)
+    bends = [flat**2, flat**3]
+    return torch.cat([shading.expand(len(mean), -1, -1), laplacian, shading[..., :3] * flat, *bends], dim=-1)
 
 
 def _similarity(part: _Equations, one: torch.Tensor, two: torch.Tensor) -> torch.Tensor:
@@ -293,18 +306,21 @@ def _powers() -> list[tuple[int, int]]:
 
 
 @lru_cache
+@torch.inference_mode(mode=False)  # what is kept is used in training too
 def _coordinates(grid: BoneGrid, device) -> tuple[torch.Tensor, torch.Tensor]:
     points = torch.from_numpy(grid.points)
     return points.real.float().to(device), points.imag.float().to(device)
 
 
 @lru_cache
+@torch.inference_mode(mode=False)  # what is kept is used in training too
 def _near(grid: BoneGrid, device) -> torch.Tensor:
     _, y = _coordinates(grid, device)
     return torch.exp(-0.5 * (y / NEAR_MM) ** 2)
 
 
 @lru_cache
+@torch.inference_mode(mode=False)  # what is kept is used in training too
 def _shading(grid: BoneGrid, device) -> torch.Tensor:
     """Polynomials (pixels, 15) up to ``SHADING_ORDER``."""
     x, y = (part / POLYNOMIAL_REACH_MM for part in _coordinates(grid, device))
@@ -312,6 +328,7 @@ def _shading(grid: BoneGrid, device) -> torch.Tensor:
 
 
 @lru_cache
+@torch.inference_mode(mode=False)  # what is kept is used in training too
 def _blurs(grid: BoneGrid, device) -> tuple[torch.Tensor, torch.Tensor]:
     """Matrices that blur rows and columns by a Gaussian of ``NEIGHBOURHOOD_MM``."""
 

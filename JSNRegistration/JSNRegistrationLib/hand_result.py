@@ -26,6 +26,7 @@ from JSNRegistrationLib.joint_measurement import JointMeasurement, PairMeasureme
 from JSNRegistrationLib.joint_space import space_line
 from JSNRegistrationLib.joints import JOINT_NAMES, SIDES, Joint, JointKey, write_joints
 from JSNRegistrationLib.loss_reading import BoneReading, JointLoss
+from JSNRegistrationLib.mismatch import mismatch_probability
 from JSNRegistrationLib.narrowing import CONFIDENCE_Z, JointSpaceChange
 from JSNRegistrationLib.pooled_change import mean_of_hands
 from JSNRegistrationLib.radiograph import Radiograph
@@ -52,6 +53,7 @@ QUALITY_COLUMNS = (
     "similarity_upper",
     "similarity_lower",
     "texture",
+    "mismatch_probability",
     "loss_before",
     "loss_after",
     "forward_backward_px",
@@ -310,6 +312,7 @@ def _quality(pair: PairMeasurement, losses: JointLoss | None) -> dict | None:
         "magnification": pair.evidence.magnification,
         "cover": pair.evidence.cover,
         "texture": pair.evidence.texture,
+        "mismatch_probability": mismatch_probability(pair.evidence),
     }
 
 

@@ -18,7 +18,7 @@ FEATURES = 2  # compared: the film, and one that is learned
 WIDTHS = (16, 24, 32)  # channels at 1/2, 1/4 and 1/8 of the pictures
 EVENED_PX = 17  # neighbourhood whose mean and contrast are taken off the films
 FAINTEST = 0.05  # contrast, of that of the bones
-STRONGEST = 1.0  # log of the trust: what looks unlike all simulated bones must not be taken for worthless
+STRONGEST = 2.0  # log of the trust
 MOST_UNSURE = 2.5  # log factor of the standard error
 USUAL_LOG_SE, USUAL_LOG_UNLIKENESS = -4.5, -3.5  # of mm; of 1 - similarity
 
@@ -113,6 +113,7 @@ def _blurred(maps: torch.Tensor) -> torch.Tensor:
 
 
 @lru_cache
+@torch.inference_mode(mode=False)  # what is kept is used in training too
 def _band(size: int, device: torch.device) -> torch.Tensor:
     at = torch.arange(size, device=device)
     return ((at[:, None] - at[None, :]).abs() <= EVENED_PX // 2).float() / EVENED_PX

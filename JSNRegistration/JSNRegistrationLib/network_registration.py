@@ -36,9 +36,9 @@ from JSNRegistrationLib.registration import (
 from JSNRegistrationLib.similarity import Similarity
 from JSNRegistrationLib.starting_search import searched_motions
 
-COARSE_STEPS, GUIDED_STEPS = 3, 3
-GUIDED_FACTOR, UNGUIDED_FACTOR = 1.0, 2.5  # of the standard errors
-STRETCH_REACH_MM, STRETCH_CAUTION = 0.0, 2.0
+COARSE_STEPS, GUIDED_STEPS = 3, 2
+GUIDED_FACTOR, UNGUIDED_FACTOR = 1.0, 1.7  # of the standard errors (Testing/benchmarks/fit_certainty.py)
+STRETCH_FACTOR = 0.6
 LONGEST_MM = 0.6  # of one step
 TOGETHER = 32  # pairs in one batch
 
@@ -122,17 +122,11 @@ def _factor(fit: Fit, guidance: Guidance | None, network: RegistrationNetwork | 
 
 
 def calibrated(fit: Fit, factor: np.ndarray) -> np.ndarray:
-    """Covariance (n, 7, 7) of the motions of n joints after their last step, half way, in mm, radians and log scale.
-
-    That of the step times the square of ``factor`` (n), and what a stretch of the bones does to their joint surfaces:
-    a stretch pulls a rigid bone along as if it lay ``STRETCH_REACH_MM`` from its joint surface.
-    """
-    stretch, se = (part.reshape(-1, 2).cpu().double().numpy() for part in (fit.stretch, fit.stretch_se))
-    beyond = np.sign(stretch) * np.sqrt(np.clip(stretch**2 - (STRETCH_CAUTION * se) ** 2, 0.0, None))
-    pulled = np.zeros((len(factor), 7))
-    pulled[:, 1], pulled[:, 4] = -STRETCH_REACH_MM * beyond[:, 0], STRETCH_REACH_MM * beyond[:, 1]
-    own = fit.covariance.cpu().double().numpy() * factor[:, None, None] ** 2
-    return own + pulled[:, :, None] * pulled[:, None, :]
+    """Covariance (n, 7, 7) of the motions of n joints after their last step, half way, in mm, radians and log scale:
+    that of the step times the square of ``factor`` (n), and what the bones may be stretched."""
+    own, stretched = (part.cpu().double().numpy() for part in (fit.covariance, fit.stretched))
+    whole = own * factor[:, None, None] ** 2 + STRETCH_FACTOR**2 * stretched
+    return 0.5 * (whole + whole.transpose(0, 2, 1))
 
 
 def _started(pairs: list[Pair]) -> Similarity:

@@ -58,6 +58,7 @@ def render(result: HandResult) -> str:
         joints=describe_joints(result),
         compared=[(f"{i + 1} to {j + 1}") for i, j in result.visit_pairs()],
         learned=TRAINED_ON_SIMULATED in (result.content.get("parameters") or {}).get("method", ""),
+        guided=any(pair.get("registered_by") == "network" for joint in result.joints for pair in joint["pairs"]),
         loss_stops=loss_stops(),
         full_loss_mm=FULL_LOSS_MM,
         parameters=flat(result.content.get("parameters") or {}),

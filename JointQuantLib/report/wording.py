@@ -201,6 +201,7 @@ QUALITY_WORDS = {
     "similarity_upper": "Similarity of the distal bone after registration (1 = identical)",
     "similarity_lower": "Similarity of the proximal bone after registration (1 = identical)",
     "texture": "Correlation of the trabecular texture inside a bone, the worse one (1 = identical)",
+    "mismatch_probability": "Probability of a mismatch, if 2 % of all joints were mismatched (0 to 1)",
     "loss_before": "Mean loss before registration (0 to 1)",
     "loss_after": "Mean loss after registration (0 to 1)",
     "forward_backward_px": "Disagreement of registering there and back (pixels)",

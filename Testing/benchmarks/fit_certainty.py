@@ -2,8 +2,8 @@
 
     python Testing/benchmarks/fit_certainty.py
 
-What is fitted is the factor of the standard errors, with and without the network, and how much a stretch of the bones
-adds to them: the values for which the errors of the joints are the most likely. Errors count up to 3 standard errors,
+What is fitted is the factor of the standard errors, with and without the network, and how much stretches of the bones
+add to them: the values for which the errors of the joints are the most likely. Errors count up to 3 standard errors,
 so that the interval of 68 % is right and not only that of 95 %.
 """
 
@@ -24,13 +24,13 @@ from JSNRegistrationLib.narrowing import standard_error_px
 EACH = 20  # joints of every source, motion and noise
 TOGETHER = 9
 FACTORS = np.geomspace(0.5, 6.0, 40)
-REACHES_MM = np.linspace(0.0, 6.0, 25)
+STRETCHES = np.linspace(0.0, 3.0, 31)
 MOST_Z = 3.0
 
 
 @dataclass(frozen=True)
 class Answered:
-    """The error of the change, its standard error and what a stretch adds to it for a reach of 1 mm; mm."""
+    """The error of the change, its standard error and what stretches add to it; mm."""
 
     error: float
     se: float
@@ -46,8 +46,8 @@ def answers_of(chosen: list[JointSpec]) -> dict[str, list[Answered]]:
 
 def _answers(way: str, joints, pairs) -> list[Answered]:
     variances = []
-    for reach in (0.0, 1.0):
-        network_registration.STRETCH_REACH_MM = reach
+    for stretch in (0.0, 1.0):
+        network_registration.STRETCH_FACTOR = stretch
         found = registered(way, pairs)
         variances.append([_se(one, pair[0]) ** 2 for one, pair in zip(found, pairs, strict=True)])
     errors = [j.change_mm(one.upper.matrix, one.lower.matrix) - j.true_mm for j, one in zip(joints, found, strict=True)]
@@ -58,10 +58,10 @@ def _se(found, crop) -> float:
     return standard_error_px(found.covariance, crop.axis, crop.nominal_spacing_mm) * crop.nominal_spacing_mm
 
 
-def surprise(answers: list[Answered], factor: float, reach: float) -> float:
+def surprise(answers: list[Answered], factor: float, stretch: float) -> float:
     """Mean negative log likelihood of the errors."""
     error, se, stretched = np.array([(a.error, a.se, a.stretched) for a in answers]).T
-    stated = np.sqrt((factor * se) ** 2 + (reach * stretched) ** 2)
+    stated = np.sqrt((factor * se) ** 2 + (stretch * stretched) ** 2)
     return float(np.mean(np.log(stated) + 0.5 * np.minimum(np.abs(error / stated), MOST_Z) ** 2))
 
 
@@ -71,8 +71,8 @@ def main() -> None:
     parts = in_parallel(answers_of, [chosen[k : k + TOGETHER] for k in range(0, len(chosen), TOGETHER)])
     for way in (GUIDED, UNGUIDED):
         answers = [answer for part in parts for answer in part[way]]
-        factor, reach = min(product(FACTORS, REACHES_MM), key=lambda tried: surprise(answers, *tried))
-        print(f"{way}: {len(answers)} joints, standard errors times {factor:.2f}, reach {reach:.2f} mm")
+        factor, stretch = min(product(FACTORS, STRETCHES), key=lambda tried: surprise(answers, *tried))
+        print(f"{way}: {len(answers)} joints, standard errors times {factor:.2f}, of stretches times {stretch:.2f}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from itertools import product
 
 import numpy as np
 from mcp_series import in_parallel
-from simulated_joints import _film
+from registration_joints import film_of
 
 from JointQuantLib.loss_colors import FULL_LOSS_MM
 from JSNRegistrationLib.bones import JointCrop, crop_from_masks, typical_width_mm
@@ -92,7 +92,7 @@ def cases_of(task: tuple[int, str, float, int]) -> list[Case]:
     joint = simulate_joint(
         seed, spacing_mm=spacing, difficulty=difficulty, photons=photons, mask_jitter_mm=MASK_JITTER_MM
     )
-    crop = crop_from_masks(_film(joint.films[0], spacing), joint.upper_masks[0], joint.lower_masks[0], "MCP2")
+    crop = crop_from_masks(film_of(joint.films[0], spacing), joint.upper_masks[0], joint.lower_masks[0], "MCP2")
     pair = Pair(crop, joint.films[1], (joint.upper_motion[1], joint.lower_motion[1]))
     right = 0.3 * typical_width_mm(crop.name)
     cases = []

@@ -21,7 +21,6 @@ import other_joints
 import outlines
 import registration_bench
 import sensitivity
-import simulated_joints
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -37,7 +36,7 @@ REAL_FILMS = (  # subject, file, title, what measures it on a part of the films
     ("outlines", "outlines", "Regions of the bones against those drawn by people", outlines.measure),
     ("outlines", "outlines_closure", "Closure with drawn and with found regions", outlines.measure_closure),
 )
-SUBJECTS = ("simulated", "loss_maps", "known_motion", "registration", "finder", "outlines")
+SUBJECTS = ("loss_maps", "known_motion", "registration", "finder", "outlines")
 
 
 def main(arguments: list[str]) -> None:
@@ -47,10 +46,6 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--only", nargs="+", choices=SUBJECTS, default=SUBJECTS, help="what is measured (default: all)")
     asked = parser.parse_args(arguments)
     RESULTS.mkdir(exist_ok=True)
-    if "simulated" in asked.only:
-        programs, calibration = simulated_joints.measure()
-        _report("simulated_joints", "Simulated joints, error of the joint space change", programs)
-        _report("standard_error", "Simulated joints, our error beside our standard error", calibration)
     if "loss_maps" in asked.only:
         colours, readings = loss_maps.measure()
         _report("loss_colours", "Loss over a bone misplaced by a known amount", colours)

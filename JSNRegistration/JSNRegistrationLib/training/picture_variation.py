@@ -18,7 +18,7 @@ BENT, BEND = 0.4, 0.06  # of the grey scale
 BLURRED, MOST_BLUR_PX = 0.3, 1.0
 SPOTTED, MOST_SPOT = 0.3, 1.0  # something that only one film shows
 SPOT_MM = (0.4, 2.0)
-TILTED, TILT, TILT_APART = 0.4, 0.008, 0.3  # share; longer along the finger, and sheared; of it, each bone by itself
+TILTED, TILT, TILT_APART = 0.15, 0.008, 0.3  # share; longer along the finger, and sheared; of it, each bone by itself
 MIDDLE_MM = 2.0  # of a bone, to both sides, where its joint surface is looked for
 FIELD_SIDE = 192  # of the square in which a texture is made, pixels
 

@@ -28,7 +28,7 @@ from JSNRegistrationLib.training.registration_pairs import TrueJoints, registrat
 from JSNRegistrationLib.training.registration_set import registration_set
 from JSNRegistrationLib.training.registration_training_request import RegistrationTrainingRequest
 
-JOINTS, STEPS, BATCH = 600, 2000, 16
+JOINTS, STEPS, BATCH = 600, 1500, 16
 RATE = 2e-3
 OWN_JOINTS, OWN_STEPS, OWN_RATE = 120, 1000, 3e-4  # going on with own films
 IMPROVED_AFTER = 50  # steps: before, the network's own steps are no better starts

@@ -30,7 +30,7 @@ UNIT = re.compile(r"_(mm|px|deg)$")
 HAS_NO_UNIT = {"name", "side", "verdict", "reason", "profile_order", "from_visit", "to_visit", "from_date", "to_date"}
 HAS_NO_UNIT |= {"axis_x", "axis_y", "similarity_upper", "similarity_lower", "texture", "loss_before", "loss_after"}
 HAS_NO_UNIT |= {"beyond_sdc", "joints", "i_squared"}
-HAS_NO_UNIT |= {"magnification", "years", "reading"}  # years: the title is the unit
+HAS_NO_UNIT |= {"magnification", "years", "reading", "mismatch_probability"}  # years: the title is the unit
 
 
 @cache
