@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from JSNRegistrationLib.features import FAINTEST_CONTRAST, NEIGHBOURHOOD_MM
 from JSNRegistrationLib.halfway_pictures import BoneGrid
-from JSNRegistrationLib.network import Guidance
+from JSNRegistrationLib.network import TRUST, Guidance
 from JSNRegistrationLib.refinement import (
     BLOCK_MM,
     LOG_SCALE,
@@ -109,7 +109,7 @@ def gauss_newton_step(
             (_standardised(guidance.first[:, k], base), _standardised(guidance.second[:, k], base))
             for k in range(1, guidance.first.shape[1])
         ]
-        weights = [base * guidance.trust[:, k] for k in range(len(channels))]
+        weights = [share * base for share in TRUST]
     sharing = max(2.0 * np.pi * (blur_mm / grid.step_mm) ** 2, 1.0)
     parts = [
         _equations(one, two, base, weight, grid, sharing) for (one, two), weight in zip(channels, weights, strict=True)
@@ -139,8 +139,8 @@ def _equations(one, two, base, weight, grid, sharing) -> _Equations:
     flat = weight.flatten(1)
     with torch.no_grad():
         misfit = residual - _explained(look, residual[..., None], flat)[..., 0]
-        robust = _trust(misfit * torch.rsqrt(variance).flatten(1), base.flatten(1))
-    flat = flat * robust
+        # How much a pixel counts is not learned through.
+        flat = flat * _trust(misfit * torch.rsqrt(variance).flatten(1), base.flatten(1))
     columns = torch.cat([look, torch.stack([*effect, two - one], dim=-1).flatten(1, 2)], dim=-1)
     products = (columns.transpose(1, 2) @ (columns * flat[..., None])).double()
     looking = products[:, :looks, :looks] + _ridge(products[:, :looks, :looks])

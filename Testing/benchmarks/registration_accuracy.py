@@ -59,6 +59,7 @@ class Answered:
 class Task:
     """Joints that every method gets at once, and the folder that keeps what the peers answered: they are slow."""
 
+    number: int
     joints: tuple[JointSpec, ...]
     kept: Path | None
 
@@ -83,7 +84,7 @@ def answers_of(task: Task) -> list[Answered]:
         kind: [
             answer
             for method in METHODS
-            if method.kind == kind and not (kept and kind == PEER)
+            if method.kind == kind and not (kept and kind == PEER) and task.number % method.every == 0
             for answer in _answers(method, joints, floors)
         ]
         for kind in (OURS, OTHER_SEED, PEER)
@@ -132,7 +133,8 @@ def all_answers(
     if kept is not None:
         kept.mkdir(parents=True, exist_ok=True)
     chosen = specs(shared_data, part, each)
-    tasks = [Task(tuple(chosen[k : k + TOGETHER]), kept) for k in range(0, len(chosen), TOGETHER)]
+    lots = [tuple(chosen[k : k + TOGETHER]) for k in range(0, len(chosen), TOGETHER)]
+    tasks = [Task(number, lot, kept) for number, lot in enumerate(lots)]
     return [answer for found in in_parallel(answers_of, tasks) for answer in found]
 
 
@@ -187,11 +189,11 @@ def coverage_rows(answers: list[Answered], part: str) -> list[dict]:
 
 
 def best_peer(answers: list[Answered]) -> str:
-    """The outside peer with the smallest RMSE of those that answer nearly always."""
+    """The outside peer with the smallest RMSE of those that were asked for all joints and answer nearly always."""
     rmses = {}
     for method in METHODS:
         errors = np.array([a.error_mm for a in _of(answers, method.name)])
-        if method.kind == PEER and np.mean(np.isfinite(errors)) >= LEAST_ANSWERED:
+        if method.kind == PEER and method.every == 1 and np.mean(np.isfinite(errors)) >= LEAST_ANSWERED:
             rmses[method.name] = _rms(errors)
     return min(rmses, key=rmses.get)
 

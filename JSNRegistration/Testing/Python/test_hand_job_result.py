@@ -12,6 +12,7 @@ from hand_jobs import HAS_NO_UNIT, LARGEST_ERROR_MM, SAMPLES, all_pairs, error_m
 from PIL import Image
 
 from JSNRegistrationLib.joints import JOINT_NAMES
+from JSNRegistrationLib.registration_network import NETWORK
 
 TRUTH = json.loads((SAMPLES / "simulated_hand.json").read_text("utf-8"))
 FILMS = [SAMPLES / name for name in TRUTH["films"]]
@@ -36,6 +37,13 @@ def test_all_fourteen_joints_are_measured(result):
     assert result["warnings"] == ["The side was read from the picture under the assumption of a posteroanterior view."]
     (hand,) = result["visits"][0]["hands"]
     assert (hand["side"], hand["view"]) == ("left", "PA")
+
+
+def test_what_registered_the_joints_is_said(result):
+    by_network = NETWORK.available()
+    assert {pair["registered_by"] for _, pair in all_pairs(result)} == {"network" if by_network else "classical"}
+    assert ("guided by a network trained on simulated images" in result["parameters"]["method"]) == by_network
+    assert all(pair["quality"]["mismatch_probability"] < 0.05 for _, pair in all_pairs(result))
 
 
 def test_the_changes_agree_with_the_truth_at_the_reported_origin_and_axis(result):
