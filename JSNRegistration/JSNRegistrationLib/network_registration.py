@@ -39,6 +39,7 @@ from JSNRegistrationLib.starting_search import searched_motions
 COARSE_STEPS, GUIDED_STEPS = 3, 2
 GUIDED_FACTOR, UNGUIDED_FACTOR = 1.0, 1.7  # of the standard errors (Testing/benchmarks/fit_certainty.py)
 STRETCH_FACTOR = 0.6
+LEAST_SE = (1e-4, 1e-4, 1e-5, 1e-4, 1e-4, 1e-5, 1e-5)  # of each parameter: a film against itself
 LONGEST_MM = 0.6  # of one step
 TOGETHER = 32  # pairs in one batch
 
@@ -125,7 +126,7 @@ def calibrated(fit: Fit, factor: np.ndarray) -> np.ndarray:
     """Covariance (n, 7, 7) of the motions of n joints after their last step, half way, in mm, radians and log scale:
     that of the step times the square of ``factor`` (n), and what the bones may be stretched."""
     own, stretched = (part.cpu().double().numpy() for part in (fit.covariance, fit.stretched))
-    whole = own * factor[:, None, None] ** 2 + STRETCH_FACTOR**2 * stretched
+    whole = own * factor[:, None, None] ** 2 + STRETCH_FACTOR**2 * stretched + np.diag(np.square(LEAST_SE))
     return 0.5 * (whole + whole.transpose(0, 2, 1))
 
 

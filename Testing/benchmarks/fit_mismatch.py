@@ -21,7 +21,7 @@ from JointQuantLib.statistics import area_under_roc
 from JSNRegistrationLib.joint_measurement import pair_evidence
 from JSNRegistrationLib.mismatch import FEATURES, mismatch_features
 
-RIDGE = 0.02
+RIDGE = 0.001
 FOLDS = 5
 TOGETHER = 8
 WAYS = (GUIDED, CLASSICAL)

