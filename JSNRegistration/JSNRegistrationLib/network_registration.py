@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -60,6 +61,7 @@ def register_joints(
     ``spacings_known`` says of each pair whether the scale between the films is known; ``network`` None leaves the steps
     without guidance; ``said`` is told the share that is done.
     """
+    crops = [pair if known else _alike(*pair) for pair, known in zip(crops, spacings_known, strict=True)]
     found: list[JointRegistration | str] = [_unfit(*pair) for pair in crops]
     chosen = [k for k, reason in enumerate(found) if not reason]
     ready = _compared([crop for k in chosen for crop in crops[k]])
@@ -82,6 +84,11 @@ def register_joints(
         for k, answer in zip(chosen[part], answers, strict=True):
             found[k] = answer
     return found
+
+
+def _alike(first: JointCrop, second: JointCrop) -> tuple[JointCrop, JointCrop]:
+    """The crops of films of unknown scale, which are taken for filmed alike: a guess for each would be less exact."""
+    return first, replace(second, nominal_spacing_mm=first.nominal_spacing_mm)
 
 
 def _unfit(first: JointCrop, second: JointCrop) -> str:
