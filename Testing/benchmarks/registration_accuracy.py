@@ -51,6 +51,11 @@ class Answered:
     floor_mm: float
 
     @property
+    def joint(self) -> tuple[str, str, str, int]:
+        """Which joint this is about."""
+        return self.source, self.motion, self.noise, self.seed
+
+    @property
     def error_mm(self) -> float:
         return self.estimate_mm - self.true_mm
 
@@ -288,11 +293,9 @@ def _cells(name: str, answers: list[Answered], quantity: Callable[[Answered], fl
 
 
 def _ratio(what: str, name: str, other: str, answers: list[Answered], cell: Cells, part: str) -> dict:
-    pairs = [
-        (a.error_mm, b.error_mm)
-        for a, b in zip(_of(answers, name), _of(answers, other), strict=True)
-        if cell(a) and np.isfinite(a.error_mm) and np.isfinite(b.error_mm)
-    ]
+    theirs = {a.joint: a.error_mm for a in _of(answers, other)}
+    pairs = [(a.error_mm, theirs[a.joint]) for a in _of(answers, name) if cell(a) and a.joint in theirs]
+    pairs = [pair for pair in pairs if np.isfinite(pair).all()]
     row = {"films": part, "program": name, "ratio": what, "N": len(pairs), "value": "", "95 % interval": ""}
     if len(pairs) < 2:
         return row

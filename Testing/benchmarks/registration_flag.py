@@ -36,7 +36,7 @@ from JSNRegistrationLib.verdict import MEASURED, NOT_MEASURABLE
 GOOD = "good"
 OTHER_JOINT, OTHER_PERSON, OVERLAP, SMEARED = "other joint", "other person", "fused overlap", "motion blur"
 BAD = (OTHER_JOINT, OTHER_PERSON, OVERLAP, SMEARED)
-EACH = {"evaluation": 60, "development": 24}  # unregistrable joints of every kind
+EACH = {"evaluation": 40, "development": 24}  # unregistrable joints of every kind
 GOOD_EACH = {"evaluation": 10, "development": 6}  # good joints of every source, motion and noise
 OVERLAP_MM = (0.0, 2.0)  # beyond the joint space
 FUSED_MM = (6.0, 8.0)  # from the joint line into each bone
