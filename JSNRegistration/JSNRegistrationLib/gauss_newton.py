@@ -30,7 +30,8 @@ from JSNRegistrationLib.refinement import (
 RIDGE = 1e-7
 
 # A finger that is held more or less bent is seen longer or shorter: its bones are stretched about their joint surfaces,
-# which a rigid motion would follow half way. How far is read from the films and believed by how sure it is.
+# which a rigid motion would follow half way. How far is read from the films and believed by how sure it is. Set on
+# joints of the development part.
 SURFACE_MM = 0.75  # from the middle of the joint space to the joint surface of a bone
 USUAL_STRETCH, STRETCHED_ALIKE = 0.008, 0.8  # deviation, and correlation of both bones of a joint
 STRETCH_CAUTION = 3.0  # its standard error is counted as so many

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 FEATURES = 2  # compared: the film, and one that is learned
-TRUST = (1.0, 0.4)  # weights of both
+TRUST = (1.0, 0.4)  # weights of both: set, not learned
 WIDTHS = (16, 24, 32)  # channels at 1/2, 1/4 and 1/8 of the pictures
 EVENED_PX = 17  # neighbourhood whose mean and contrast are taken off the films
 FAINTEST = 0.05  # contrast, of that of the bones

@@ -45,6 +45,8 @@ def answers_of(chosen: list[JointSpec]) -> dict[str, list[Answered]]:
 
 
 def _answers(way: str, joints, pairs) -> list[Answered]:
+    # Whatever was fitted before, the factors found are those that are to be written down.
+    network_registration.GUIDED_FACTOR = network_registration.UNGUIDED_FACTOR = 1.0
     variances = []
     for stretch in (0.0, 1.0):
         network_registration.STRETCH_FACTOR = stretch

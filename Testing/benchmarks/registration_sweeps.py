@@ -18,7 +18,7 @@ from registration_methods import JUDGED, METHODS
 
 from JSNRegistrationLib.verdict import NOT_MEASURABLE
 
-JOINTS = {"evaluation": 8, "development": 8}  # on every level
+JOINTS = {"evaluation": 4, "development": 4}  # on every level
 TOGETHER = 12
 LOOK, EASY = Presentation(), REACHES["easy"]
 FIGURE_INCHES, FIGURE_DPI = (12.0, 6.0), 100

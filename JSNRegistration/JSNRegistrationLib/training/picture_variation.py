@@ -1,6 +1,6 @@
 """Varies the pictures of a batch: other textures, other noise, other sharpness, and what moves otherwise than the bone.
 
-A network that has only seen simulated bones learns how they look. What it should learn is to trust what agrees in both
+A network that has only seen simulated bones learns how they look. It should learn to compare what agrees in both
 films, whatever it looks like: so textures of many kinds are laid over the bones and moved exactly as they are.
 """
 
