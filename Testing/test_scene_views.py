@@ -18,6 +18,7 @@ from JointQuantLib.scene import rendering_available, write_views
 
 HEIGHT = 900  # of the whole film in its picture
 HEADER = 32
+LINE = 18  # of the reading
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -130,8 +131,9 @@ def test_the_header_is_drawn_anew_for_every_picture(drawn):
 def test_a_joint_is_shown_before_and_after_with_its_bones_axis_and_origin(drawn):
     image = picture(drawn / "view_MCP3_0_1.png")
     size = 450
-    assert image.shape[0] == size + HEADER
-    before, after = image[HEADER:, :size], image[HEADER:, size : 2 * size]
+    header = image.shape[0] - size
+    assert (header - HEADER) % LINE == 0
+    before, after = image[header:, :size], image[header:, size : 2 * size]
     for panel in (before, after):
         spread = panel.max(axis=2) - panel.min(axis=2)
         blue = (panel[..., 2] - panel[..., 0] > 90) & (panel[..., 2] > 180)
@@ -142,6 +144,19 @@ def test_a_joint_is_shown_before_and_after_with_its_bones_axis_and_origin(drawn)
         assert spread.max() > 90
     middle = slice(180, 270)
     assert before[middle, middle, 0].mean() > after[middle, middle, 0].mean() + 40  # yellow against blue
+
+
+def test_what_the_loss_map_says_is_written_over_the_joint_after_registration(drawn):
+    image = picture(drawn / "view_MCP3_0_1.png")
+    size = 450
+    header = image.shape[0] - size
+    result = json.loads((drawn / "result.json").read_text(encoding="utf-8"))
+    reading = next(joint for joint in result["joints"] if joint["name"] == "MCP3")["pairs"][0]["reading"]
+    assert len(reading) > 80  # more than a line holds
+    assert header >= HEADER + 2 * LINE
+    rows = [np.flatnonzero((image[:header, x : x + size] > 150).all(axis=2).any(axis=1)) for x in (0, size)]
+    assert len(rows[1]) >= len(rows[0]) + 2 * 13  # two more lines
+    assert rows[1].max() < header - LINE / 2  # and none over the film
 
 
 def test_without_spacing_the_pictures_are_the_same_in_pixels(drawn, tmp_path):
