@@ -35,6 +35,7 @@ REPORTED_PACKAGES = (
     "python-gdcm",
     "SimpleITK",
     "matplotlib",
+    "numba",
     "slicer-core",
     "vtk",
     "torch",
