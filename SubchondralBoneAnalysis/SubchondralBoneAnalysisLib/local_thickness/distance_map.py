@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 
 from SubchondralBoneAnalysisLib.local_thickness.lattice import LARGEST_EXACT, Lattice
+from SubchondralBoneAnalysisLib.local_thickness.storage import Storage
 from SubchondralBoneAnalysisLib.local_thickness.workers import Workers
 
 UNKNOWN = 2  # code of a voxel of which nothing is known; the two phases are 0 and 1
@@ -32,7 +33,9 @@ def types_for(lattice: Lattice, shape: tuple[int, int, int]) -> list[np.dtype]:
     return [SHORT, wide] if max(lattice.weights) <= 64 else [wide]
 
 
-def squared_distances(codes: np.ndarray, phase: int, lattice: Lattice, workers: Workers) -> np.ndarray:
+def squared_distances(
+    codes: np.ndarray, phase: int, lattice: Lattice, workers: Workers, storage: Storage
+) -> np.ndarray:
     """Squared distances [k, j, i], in units of the lattice, from each voxel of a phase to the nearest of the other.
 
     :param codes: [k, j, i] uint8: 0 and 1 for the two phases, `UNKNOWN` elsewhere.
@@ -41,12 +44,22 @@ def squared_distances(codes: np.ndarray, phase: int, lattice: Lattice, workers: 
     """
     depth, height, _ = codes.shape
     for dtype in types_for(lattice, codes.shape):
-        squared = np.empty(codes.shape, dtype)
-        workers.share(depth, SLICES, lambda a, b, to=squared: within_slices(codes, phase, lattice, to, a, b))
-        workers.share(height, SLICES, lambda a, b, to=squared: across_slices(lattice, to, a, b))
-        if largest(squared, workers) < cap_of(dtype):
-            workers.share(depth, SLICES, lambda a, b, to=squared: forget_unknown(codes[a:b], to[a:b]))
+        squared = storage.empty(codes.shape, dtype)
+
+        def in_slices(first: int, end: int, squared: np.ndarray = squared) -> None:
+            within_slices(codes, phase, lattice, squared, first, end)
+            storage.let_go(codes, first, end)
+            storage.let_go(squared, first, end)
+
+        def in_space(first: int, end: int, squared: np.ndarray = squared) -> int:
+            across_slices(lattice, squared, first, end)
+            return int(squared[:, first:end].max())
+
+        workers.share(depth, SLICES, in_slices)
+        if max(workers.share(height, SLICES, in_space)) < cap_of(dtype):
+            workers.share(depth, SLICES, lambda a, b, of=squared: forget_unknown(codes[a:b], of[a:b]))
             return squared
+        storage.forget(squared)
     raise ValueError("there is no voxel of the other phase, so there is no surface to measure to")
 
 
@@ -127,7 +140,7 @@ def _smallest_around(plane, at, weight, cap, out):
         room = narrow(cap - rise)  # what is raised beyond the cap stays there
         widest = narrow(0)
         for i in range(width):
-            other = narrow(min(min(before[i], after[i]), room) + raised)
+            other = narrow(min(before[i], after[i], room) + raised)
             smaller = min(out[i], other)
             out[i] = smaller
             widest = max(widest, smaller)

@@ -16,35 +16,54 @@ SLICES = 4
 
 @dataclass(frozen=True)
 class SphereCentres:
-    """The centres that are needed, row by row.
+    """The centres in some slices that are needed, row by row.
 
-    `column`: (n,) uint16, their index i. `first`: [k, j, blocks + 1], where in `column` those of a block of a row begin,
-    and at last where those of the row end.
+    `slices`: first and end of them. `column`: (n,) uint16, their index i. `first`: [k, j, blocks + 1], where in
+    `column` those of a block of a row begin, and at last where those of the row end.
     """
 
+    slices: tuple[int, int]
     column: np.ndarray
     first: np.ndarray
 
 
-def needed_centres(squared: np.ndarray, tables: SphereTables, workers: Workers) -> SphereCentres:
-    """The centres of all spheres that are not held by another, for squared radii [k, j, i].
+class NeededCentres:
+    """The centres of all spheres that are not held by another, found when they are asked for.
 
     A sphere that is left out lies within one of a larger radius, so it changes no thickness. Those that are kept are
     more than needed where only farther neighbours would hold them.
+
+    :param squared: squared radii [k, j, i], 0 outside the structure.
     """
-    parts = workers.share(len(squared), SLICES, lambda a, b: _centres(squared, tables, a, b))
-    ends = np.cumsum([0, *(len(part.column) for part in parts)])
-    first = np.concatenate([part.first + end for part, end in zip(parts, ends[:-1], strict=True)])
-    return SphereCentres(np.concatenate([part.column for part in parts]), first)
 
+    def __init__(self, squared: np.ndarray, tables: SphereTables, workers: Workers) -> None:
+        self._squared = squared
+        self._tables = tables
+        self._workers = workers
+        self._kept: dict[int, SphereCentres] = {}  # by their first slice
 
-def _centres(squared: np.ndarray, tables: SphereTables, start: int, end: int) -> SphereCentres:
-    depth, height, width = squared.shape
-    column = np.empty((end - start) * height * width, np.uint16)
-    first = np.empty((end - start, height, -(-width // BLOCK) + 1), np.int64)
-    square_of_step = (KINDS**2) @ tables.weights
-    count = _find(squared, start, end, tables.holding, square_of_step, column, first)
-    return SphereCentres(column[:count].copy(), first)
+    def within(self, first: int, end: int) -> SphereCentres:
+        """Those in the slices `first` to `end` and a few more; those before them are forgotten."""
+        starts = range(first // SLICES * SLICES, end, SLICES)
+        missing = [start for start in starts if start not in self._kept]
+        kept = {start: self._kept[start] for start in starts if start in self._kept}
+        self._kept = kept | dict(zip(missing, self._workers.each(self._found, missing), strict=True))
+        parts = [self._kept[start] for start in starts]
+        before = np.cumsum([0, *(len(part.column) for part in parts)])
+        return SphereCentres(
+            (starts[0], parts[-1].slices[1]),
+            np.concatenate([part.column for part in parts]),
+            np.concatenate([part.first + count for part, count in zip(parts, before[:-1], strict=True)]),
+        )
+
+    def _found(self, start: int) -> SphereCentres:
+        depth, height, width = self._squared.shape
+        end = min(start + SLICES, depth)
+        column = np.empty((end - start) * height * width, np.uint16)
+        first = np.empty((end - start, height, -(-width // BLOCK) + 1), np.int64)
+        square_of_step = (KINDS**2) @ self._tables.weights
+        count = _find(self._squared, start, end, self._tables.holding, square_of_step, column, first)
+        return SphereCentres((start, end), column[:count].copy(), first)
 
 
 @njit(nogil=True, cache=True)
@@ -81,7 +100,7 @@ def _find(squared, start, end, holding, square_of_step, column, first):
             c = squared[k + 1, j - 1] if down and left else nothing
             d = squared[k + 1, j + 1] if down and right else nothing
             for i in range(width):
-                diagonal[i + 1] = max(max(a[i], b[i]), max(c[i], d[i]))
+                diagonal[i + 1] = max(a[i], b[i], c[i], d[i])
             for i in range(width):
                 if i % BLOCK == 0:
                     first[k - start, j, i // BLOCK] = count
@@ -113,5 +132,5 @@ def _holds(other, own, kind, holding, square_of_step):
     """Whether the sphere of squared radius `other` around a neighbour holds that of `own`."""
     if holding.shape[1] > 0:
         return other >= holding[kind, own]
-    # No table: radius and step are compared, with a margin for rounding. That holds on any lattice, and keeps a few more.
+    # No table: radius and step are compared, with a margin for rounding: right on any lattice, and a few more are kept.
     return np.sqrt(np.float64(other)) >= (np.sqrt(np.float64(own)) + np.sqrt(square_of_step[kind])) * (1 + 1e-12)

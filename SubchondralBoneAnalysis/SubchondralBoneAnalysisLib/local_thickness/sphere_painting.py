@@ -7,12 +7,14 @@ every sphere that reaches into it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from SubchondralBoneAnalysisLib.local_thickness.sphere_centres import BLOCK, SphereCentres
+from SubchondralBoneAnalysisLib.local_thickness.sphere_centres import BLOCK, NeededCentres, SphereCentres
 from SubchondralBoneAnalysisLib.local_thickness.spheres import SphereTables, half_length
 from SubchondralBoneAnalysisLib.local_thickness.workers import Workers
 
@@ -22,42 +24,39 @@ ALL = np.uint64(2**64 - 1)
 ONE = np.uint64(1)
 
 
-def painted(
-    squared: np.ndarray, centres: SphereCentres, tables: SphereTables, largest: int, workers: Workers
-) -> np.ndarray:
-    """The squared radius of the largest sphere that holds each voxel, [k, j, i], in the type of `squared`.
-
-    :param squared: squared radii [k, j, i], 0 outside the structure; `largest` is the largest of them.
-    """
-    out = np.empty_like(squared)
-    paint_slices(squared, centres, tables, largest, (0, len(squared)), out, workers)
-    return out
-
-
-def paint_slices(
+def paint(
     squared: np.ndarray,
-    centres: SphereCentres,
+    centres: NeededCentres,
     tables: SphereTables,
     largest: int,
-    slices: tuple[int, int],
     out: np.ndarray,
     workers: Workers,
+    after_layer: Callable[[int], None] = lambda _end: None,
 ) -> None:
-    """Paint the slices first to end of `squared` into `out`, which begins with the slice `first`."""
-    _, height, width = squared.shape
-    reach = np.array(tables.reach_of(largest), np.int64)
+    """Set `out` to the squared radius of the largest sphere that holds each voxel, [k, j, i], 0 outside the structure.
+
+    :param squared: squared radii [k, j, i], 0 outside the structure; `largest` is the largest of them.
+    :param out: of the shape and type of `squared`.
+    :param after_layer: is called with the number of slices that are done.
+    """
+    depth, height, width = squared.shape
+    reach = np.maximum(tables.reach_of(largest), 0)
     sorts_by_counting = largest < tables.reach.shape[1]
+    for layer in range(0, depth, TILE):
+        layer_end = min(layer + TILE, depth)
+        near = centres.within(max(0, layer - reach[0]), min(depth, layer_end + reach[0]))
 
-    def paint(corner: tuple[int, int, int]) -> None:
-        first = np.array(corner, np.int64)
-        end = np.minimum(first + TILE, (slices[1], height, width))
-        lowest, highest = np.maximum(first - reach, 0), np.minimum(end + reach, squared.shape)
-        found = _reaching(squared, centres.column, centres.first, first, end, lowest, highest, tables.weights)
-        order = _largest_first(found[0], largest if sorts_by_counting else 0)
-        _paint(squared, *found, order, first, end, tables.weights, tables.reach, reach[1] >= WIDE, out, slices[0])
+        def paint_tile(corner: tuple[int, int], layer: int = layer, near: SphereCentres = near) -> None:
+            first = np.array((layer, *corner), np.int64)
+            end = np.minimum(first + TILE, squared.shape)
+            lowest, highest = np.maximum(first - reach, 0), np.minimum(end + reach, squared.shape)
+            row_starts = near.first[lowest[0] - near.slices[0] :]
+            radii, places = _reaching(squared, near.column, row_starts, first, end, lowest, highest, tables.weights)
+            order = _largest_first(radii, largest if sorts_by_counting else 0)
+            _paint(squared, radii, places, order, first, end, tables.weights, tables.reach, reach[1] >= WIDE, out)
 
-    starts = (range(slices[0], slices[1], TILE), range(0, height, TILE), range(0, width, TILE))
-    workers.each(paint, [(k, j, i) for k in starts[0] for j in starts[1] for i in starts[2]])
+        workers.each(paint_tile, [(j, i) for j in range(0, height, TILE) for i in range(0, width, TILE)])
+        after_layer(layer_end)
 
 
 def _largest_first(radii: np.ndarray, largest: int) -> np.ndarray:
@@ -86,7 +85,7 @@ def _reaching(squared, column, first, start, end, lowest, highest, weights):
     room = 0
     for k in range(lowest[0], highest[0]):
         for j in range(lowest[1], highest[1]):
-            room += first[k, j, blocks[1]] - first[k, j, blocks[0]]
+            room += first[k - lowest[0], j, blocks[1]] - first[k - lowest[0], j, blocks[0]]
     radii = np.empty(room, squared.dtype)
     places = np.empty((room, 3), np.int16)
     count = 0
@@ -95,7 +94,7 @@ def _reaching(squared, column, first, start, end, lowest, highest, weights):
         for j in range(lowest[1], highest[1]):
             gap_j = max(0, start[1] - j, j - end[1] + 1)
             near = gap_k * gap_k * weights[0] + gap_j * gap_j * weights[1]
-            for n in range(first[k, j, blocks[0]], first[k, j, blocks[1]]):
+            for n in range(first[k - lowest[0], j, blocks[0]], first[k - lowest[0], j, blocks[1]]):
                 i = np.int64(column[n])
                 gap_i = max(0, start[2] - i, i - end[2] + 1)
                 radius = squared[k, j, i]
@@ -128,7 +127,7 @@ def bits(first, last):
 
 
 @njit(nogil=True, cache=True)
-def _paint(squared, radii, places, order, start, end, weights, reach, by_columns, out, out_first):
+def _paint(squared, radii, places, order, start, end, weights, reach, by_columns, out):
     size_k, size_j, size_i = end[0] - start[0], end[1] - start[1], end[2] - start[2]
     weight_k, weight_j, weight_i = weights[0], weights[1], weights[2]
     table_k, table_j, table_i = reach[0], reach[1], reach[2]
@@ -139,7 +138,7 @@ def _paint(squared, radii, places, order, start, end, weights, reach, by_columns
     for k in range(size_k):
         for j in range(size_j):
             row = squared[start[0] + k, start[1] + j]
-            to = out[start[0] + k - out_first, start[1] + j]
+            to = out[start[0] + k, start[1] + j]
             word = np.uint64(0)
             for i in range(size_i):
                 to[start[2] + i] = 0
@@ -192,7 +191,7 @@ def _paint(squared, radii, places, order, start, end, weights, reach, by_columns
                     for group in range(max(0, at_i - reach_i) >> 3, (min(63, at_i + reach_i) >> 3) + 1):
                         if (left >> np.uint64(8 * group)) & np.uint64(255) == 0:
                             groups[k, group] &= ~(ONE << np.uint64(j))
-                to = out[start[0] + k - out_first, start[1] + j]
+                to = out[start[0] + k, start[1] + j]
                 while hit:
                     to[start[2] + np.int64(lowest_bit(hit))] = radius
                     hit &= hit - ONE

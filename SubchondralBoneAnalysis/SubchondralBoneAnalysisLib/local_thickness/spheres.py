@@ -78,11 +78,8 @@ def _holding(largest, weights, kinds):
                     own = k * k * weights[0] + j * j * weights[1] + i * i * weights[2]
                     if own >= largest:
                         break
-                    other = (
-                        (k + step[0]) ** 2 * weights[0]
-                        + (j + step[1]) ** 2 * weights[1]
-                        + (i + step[2]) ** 2 * weights[2]
-                    )
+                    beyond = (k + step[0], j + step[1], i + step[2])
+                    other = beyond[0] ** 2 * weights[0] + beyond[1] ** 2 * weights[1] + beyond[2] ** 2 * weights[2]
                     far[own] = max(far[own], other)
         farthest = 0
         for squared in range(1, largest + 1):

@@ -8,9 +8,10 @@ import numpy as np
 
 from SubchondralBoneAnalysisLib.local_thickness.distance_map import largest, squared_distances
 from SubchondralBoneAnalysisLib.local_thickness.lattice import Lattice
-from SubchondralBoneAnalysisLib.local_thickness.sphere_centres import needed_centres
-from SubchondralBoneAnalysisLib.local_thickness.sphere_painting import painted
+from SubchondralBoneAnalysisLib.local_thickness.sphere_centres import NeededCentres
+from SubchondralBoneAnalysisLib.local_thickness.sphere_painting import paint
 from SubchondralBoneAnalysisLib.local_thickness.spheres import SphereTables
+from SubchondralBoneAnalysisLib.local_thickness.storage import Storage
 from SubchondralBoneAnalysisLib.local_thickness.workers import Workers
 
 
@@ -26,7 +27,14 @@ class ThicknessMap:
     lattice: Lattice
 
 
-def local_thickness(codes: np.ndarray, phase: int, lattice: Lattice, workers: Workers) -> ThicknessMap:
+def local_thickness(
+    codes: np.ndarray,
+    phase: int,
+    lattice: Lattice,
+    workers: Workers,
+    storage: Storage | None = None,
+    device: str = "cpu",
+) -> ThicknessMap:
     """The local thickness of a phase: at each voxel, the largest sphere within the phase that holds the voxel.
 
     The sphere around a voxel reaches to the centre of the nearest voxel of the other phase and holds all voxels whose
@@ -35,10 +43,24 @@ def local_thickness(codes: np.ndarray, phase: int, lattice: Lattice, workers: Wo
 
     :param codes: [k, j, i] uint8: the phases 0 and 1, and 2 where nothing is known.
     :param phase: which phase, 0 or 1.
+    :param storage: where the maps are made; in memory unless given.
+    :param device: "cpu", or a device of PyTorch; the answer is the same.
     :raises ValueError: when the other phase has no voxel.
     """
-    squared = squared_distances(codes, phase, lattice, workers)
+    if device != "cpu":
+        from SubchondralBoneAnalysisLib.local_thickness.torch_form import thickness_by_torch
+
+        return ThicknessMap(*thickness_by_torch(codes, phase, lattice, device), lattice)
+    storage = storage or Storage()
+    squared = squared_distances(codes, phase, lattice, workers, storage)
     widest = largest(squared, workers)
     tables = SphereTables.up_to(widest, lattice)
-    centres = needed_centres(squared, tables, workers)
-    return ThicknessMap(painted(squared, centres, tables, widest, workers), squared, lattice)
+    radius = storage.empty(squared.shape, squared.dtype)
+    reach = tables.reach_of(widest)[0]
+
+    def let_go(end: int) -> None:
+        storage.let_go(radius, 0, end)
+        storage.let_go(squared, 0, max(0, end - reach - 1))
+
+    paint(squared, NeededCentres(squared, tables, workers), tables, widest, radius, workers, let_go)
+    return ThicknessMap(radius, squared, lattice)

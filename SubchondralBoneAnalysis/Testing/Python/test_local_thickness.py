@@ -11,6 +11,7 @@ from microstructures import difficult, trabecular
 
 from SubchondralBoneAnalysisLib.local_thickness import local_thickness
 from SubchondralBoneAnalysisLib.local_thickness.lattice import Lattice
+from SubchondralBoneAnalysisLib.local_thickness.storage import Storage
 from SubchondralBoneAnalysisLib.local_thickness.workers import Workers
 
 CUBIC = (1.0, 1.0, 1.0)
@@ -23,9 +24,11 @@ def codes_of(structure: np.ndarray, known: np.ndarray | None = None) -> np.ndarr
     return codes
 
 
-def measured(codes: np.ndarray, phase: int, spacing: tuple = CUBIC, threads: int = 2) -> tuple[np.ndarray, np.ndarray]:
+def measured(
+    codes: np.ndarray, phase: int, spacing: tuple = CUBIC, threads: int = 2, **where: object
+) -> tuple[np.ndarray, np.ndarray]:
     with Workers(threads) as workers:
-        found = local_thickness(codes, phase, Lattice.of(spacing, codes.shape), workers)
+        found = local_thickness(codes, phase, Lattice.of(spacing, codes.shape), workers, **where)
     return found.squared_radius, found.squared_distance
 
 
@@ -131,3 +134,59 @@ def test_distances_are_in_mm():
 def test_a_spacing_that_is_none_is_refused(spacing):
     with pytest.raises(ValueError, match="three positive numbers"):
         Lattice.of(spacing, (3, 3, 3))
+
+
+# ------------------------------------------------------------------------------------------------- too large for memory
+
+
+def test_arrays_in_files_change_nothing(tmp_path):
+    codes = codes_of(trabecular(130, seed=8)[:, :70, :80])
+    with Storage(tmp_path) as storage:
+        in_files = measured(codes, 0, storage=storage)
+        for ours, in_memory in zip(in_files, measured(codes, 0), strict=True):
+            np.testing.assert_array_equal(ours, in_memory)
+            assert ours.dtype == in_memory.dtype
+    assert list(tmp_path.iterdir()) == []
+
+
+# ------------------------------------------------------------------------------------------------------- the torch form
+
+
+@given(volumes(), st.sampled_from([CUBIC, (2, 1, 1), (1.5, 0.3125, 0.3125)]))
+@settings(max_examples=60)
+def test_the_torch_form_gives_the_same_numbers(volume, spacing):
+    pytest.importorskip("torch")
+    codes, phase = volume
+    for torch_form, ours in zip(measured_by_torch(codes, phase, spacing), measured(codes, phase, spacing), strict=True):
+        np.testing.assert_array_equal(torch_form, ours)
+        assert torch_form.dtype == ours.dtype
+
+
+@pytest.mark.parametrize("spacing", [CUBIC, (1.0, 1.0, 1.5)])
+def test_the_torch_form_gives_the_same_numbers_for_trabeculae(spacing):
+    pytest.importorskip("torch")
+    codes = codes_of(trabecular(80, seed=9))
+    for torch_form, ours in zip(measured_by_torch(codes, 1, spacing), measured(codes, 1, spacing), strict=True):
+        np.testing.assert_array_equal(torch_form, ours)
+
+
+def test_the_torch_form_gives_the_same_numbers_on_a_gpu():
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device here")
+    codes = codes_of(trabecular(160, seed=10))
+    for phase in (0, 1):
+        for on_gpu, ours in zip(measured(codes, phase, device="cuda"), measured(codes, phase), strict=True):
+            np.testing.assert_array_equal(on_gpu, ours)
+
+
+def test_the_torch_form_refuses_a_phase_without_a_surface():
+    pytest.importorskip("torch")
+    with pytest.raises(ValueError, match="no surface"):
+        measured_by_torch(np.ones((5, 5, 5), np.uint8), 1, CUBIC)
+
+
+def measured_by_torch(codes: np.ndarray, phase: int, spacing: tuple) -> tuple[np.ndarray, np.ndarray]:
+    from SubchondralBoneAnalysisLib.local_thickness.torch_form import thickness_by_torch
+
+    return thickness_by_torch(codes, phase, Lattice.of(spacing, codes.shape), "cpu")
