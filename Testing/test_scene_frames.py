@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from JointQuantLib.loss_colors import loss_ramp, srgb_from_oklab
+from JointQuantLib.even_colors import srgb_from_oklab
+from JointQuantLib.loss_colors import loss_ramp
 from JointQuantLib.scene import availability
 from JointQuantLib.scene.frames import ras_from_pixels, ras_matrix_to_fixed, ras_points
 from JointQuantLib.scene.labels import place_names, text_size

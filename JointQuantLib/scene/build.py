@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from JointQuantLib.scene.colors import add_legend, add_loss_colors
+from JointQuantLib.scene.colors import add_loss_colors, add_loss_legend
 from JointQuantLib.scene.folders import Folders
 from JointQuantLib.scene.labels import place_names
 from JointQuantLib.scene.markups import VERDICT_MARKS, add_axis, add_names, add_origin, add_outlines, add_width
@@ -77,7 +77,7 @@ def build_scene(folder: Path, scene) -> HandNodes:
         add_pair(scene, result, pair, nodes, folders)
     nodes.table = add_joints_table(scene, result)
     nodes.hands_table = add_hands_table(scene, result)
-    nodes.text = add_result_text(scene, result)
+    nodes.text = add_result_text(scene, result.folder)
     for node in (nodes.table, nodes.hands_table, nodes.text, nodes.colors):
         if node is not None:
             folders.put(node)
@@ -125,7 +125,7 @@ def add_pair(scene, result: HandResult, pair: tuple[int, int], nodes: HandNodes,
         loss = add_loss_map(scene, result, kind, pair, nodes.colors)
         if loss is not None:
             own.loss[kind] = loss
-            own.legends[kind] = add_legend(scene, loss, result.spacing_is_known(pair[0]))
+            own.legends[kind] = add_loss_legend(scene, loss, result.spacing_is_known(pair[0]))
         warped = add_warped_film(scene, result, kind, pair)
         if warped is not None:
             own.warped[kind] = warped

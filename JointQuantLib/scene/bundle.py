@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from JointQuantLib.scene.build import build_scene
 from JointQuantLib.scene.headless import headless_application
-from JointQuantLib.scene.layout import add_layout
-from JointQuantLib.scene.result import read_result
 
 
-def write_scene(folder: Path) -> Path:
-    """Write `scene.mrb` into the result folder; `OSError` where the bundle cannot be written."""
+def write_scene(folder: Path, fill: Callable[[Path, object], None]) -> Path:
+    """Write `scene.mrb` into the result folder; `OSError` where the bundle cannot be written.
+
+    :param fill: adds the nodes of the result folder to a scene, with its layout.
+    """
     application = headless_application()
-    nodes = build_scene(folder, application.scene)
-    add_layout(application.scene, read_result(folder), nodes)
+    fill(folder, application.scene)
     add_storage(application.scene)
     path = folder / "scene.mrb"
     with tempfile.TemporaryDirectory(prefix="jointquant-scene-") as scratch:

@@ -50,6 +50,7 @@ def _node_registering_logics() -> dict[str, object]:
     import slicer
 
     return {
+        "Segmentations": slicer.vtkSlicerSegmentationsModuleLogic(),
         "Tables": slicer.vtkSlicerTablesLogic(),
         "Texts": slicer.vtkSlicerTextsLogic(),
         "Transforms": slicer.vtkSlicerTransformLogic(),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from JointQuantLib.scene.build import HandNodes, first_pair
+from pathlib import Path
+
+from JointQuantLib.scene.build import HandNodes, build_scene, first_pair
 from JointQuantLib.scene.frames import ras_points
-from JointQuantLib.scene.result import HandResult
+from JointQuantLib.scene.result import HandResult, read_result
+from JointQuantLib.scene.singletons import add_singleton
 
 OPACITY = 0.45
 VIEW_SIZE = (600, 900)  # of one slice view, until the application gives it its own
@@ -20,6 +23,11 @@ SIDE_BY_SIDE = (
 )  # what Slicer knows under the number of its side-by-side layout
 
 
+def fill_scene(folder: Path, scene) -> None:
+    """Add a hand result to a scene, with what is shown when it is opened."""
+    add_layout(scene, read_result(folder), build_scene(folder, scene))
+
+
 def add_layout(scene, result: HandResult, nodes: HandNodes) -> None:
     """Slice views, their layers and the layout, as nodes of the scene: Red before, Yellow after registration."""
     pair = first_pair(nodes) if nodes.pairs else None
@@ -27,35 +35,23 @@ def add_layout(scene, result: HandResult, nodes: HandNodes) -> None:
     visit = pair[0] if pair else 0
     for name, kind in VIEWS:
         _add_slice(scene, result, visit, name)
-        composite = _add_singleton(scene, "vtkMRMLSliceCompositeNode", name)
+        composite = add_singleton(scene, "vtkMRMLSliceCompositeNode", name)
         composite.SetBackgroundVolumeID(nodes.films[visit].GetID())
         if kind in drawn:
             composite.SetForegroundVolumeID(drawn[kind].GetID())
         composite.SetForegroundOpacity(OPACITY)
         composite.SetLinkedControl(False)  # linked, both views would show the same layers
-    layout = _add_singleton(scene, "vtkMRMLLayoutNode")
+    layout = add_singleton(scene, "vtkMRMLLayoutNode")
     layout.AddLayoutDescription(layout.SlicerLayoutSideBySideView, SIDE_BY_SIDE)
     layout.SetViewArrangement(layout.SlicerLayoutSideBySideView)
-    selection = _add_singleton(scene, "vtkMRMLSelectionNode")
+    selection = add_singleton(scene, "vtkMRMLSelectionNode")
     selection.SetActiveVolumeID(nodes.films[visit].GetID())
     selection.SetActiveTableID(nodes.table.GetID())
 
 
-def _add_singleton(scene, class_name: str, layout_name: str | None = None):
-    """A node of which a scene holds one for each layout name, with the scene's defaults for its class."""
-    node = scene.CreateNodeByClass(class_name)
-    node.UnRegister(None)  # CreateNodeByClass hands its reference over
-    if layout_name is not None:
-        node.SetName(layout_name)
-        node.SetLayoutName(layout_name)
-    if node.GetSingletonTag() is None:
-        node.SetSingletonTag(layout_name or "Singleton")
-    return scene.AddNode(node)
-
-
 def _add_slice(scene, result: HandResult, visit: int, name: str) -> None:
     """An axial slice view (x to the right, y down) that a film fills."""
-    node = _add_singleton(scene, "vtkMRMLSliceNode", name)
+    node = add_singleton(scene, "vtkMRMLSliceNode", name)
     node.SetOrientation("Axial")
     rows, columns = result.visits[visit]["shape"]
     width, height = VIEW_SIZE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 
@@ -32,13 +33,18 @@ def add_hands_table(scene, result: HandResult):
 
 
 def _add_table(scene, result: HandResult, name: str, file: str):
-    """A table as a locked node; columns of numbers hold numbers, NaN where the file has none."""
+    """A table of the result folder."""
+    titles, rows = read_table(result.folder / file)
+    return add_table(scene, name, {title: [row[k] for row in rows] for k, title in enumerate(titles)})
+
+
+def add_table(scene, name: str, columns: dict[str, list[str]]):
+    """Columns of texts by their titles as a locked node; columns of numbers hold numbers, NaN where a text is empty."""
     import vtk
 
-    titles, rows = read_table(result.folder / file)
     table = scene.AddNewNodeByClass("vtkMRMLTableNode", name)
-    for k, title in enumerate(titles):
-        column = column_values([row[k] for row in rows])
+    for title, cells in columns.items():
+        column = column_values(cells)
         array = vtk.vtkStringArray() if isinstance(column, list) else vtk.vtkDoubleArray()
         array.SetName(title)
         for value in column:
@@ -70,9 +76,9 @@ def column_values(cells: list[str]) -> np.ndarray | list[str]:
     return numbers if np.isfinite(numbers).any() else cells
 
 
-def add_result_text(scene, result: HandResult):
+def add_result_text(scene, folder: Path):
     """`result.json` as it stands, so that the scene carries every number, parameter and version."""
     text = scene.AddNewNodeByClass("vtkMRMLTextNode", "result.json")
-    text.SetText((result.folder / "result.json").read_text(encoding="utf-8"))
+    text.SetText((folder / "result.json").read_text(encoding="utf-8"))
     text.SetForceCreateStorageNode(text.CreateStorageNodeAlways)
     return text

@@ -7,11 +7,15 @@ import numpy as np
 from JointQuantLib.scene.frames import ras_points
 from JointQuantLib.scene.headless import HeadlessApplication, render_window
 
-MANAGERS = ("vtkMRMLMarkupsDisplayableManager", "vtkMRMLColorLegendDisplayableManager")
+MANAGERS = (
+    "vtkMRMLMarkupsDisplayableManager",
+    "vtkMRMLColorLegendDisplayableManager",
+    "vtkMRMLSegmentationsDisplayableManager2D",
+)
 
 
 class SliceView:
-    """A slice view of a scene with the markups and colour legends of the volumes it shows."""
+    """A slice view of a scene with the markups, segmentations and colour legends of what it shows."""
 
     def __init__(self, application: HeadlessApplication, name: str):
         import slicer
@@ -65,11 +69,11 @@ class SliceView:
         self.renderer.SetViewport(0, 0, size[0] / self.picture_size[0], size[1] / self.picture_size[1])
         self.node.SetDimensions(*size, 1)
 
-    def show(self, film, loss_map=None, opacity: float = 0.5) -> None:
-        """The film as background, a loss map as foreground."""
+    def show(self, background, foreground=None, opacity: float = 0.5) -> None:
+        """A film or a structure as background, a map as foreground."""
         composite = self.logic.GetSliceCompositeNode()
-        composite.SetBackgroundVolumeID(film.GetID())
-        composite.SetForegroundVolumeID(loss_map.GetID() if loss_map is not None else None)
+        composite.SetBackgroundVolumeID(background.GetID())
+        composite.SetForegroundVolumeID(foreground.GetID() if foreground is not None else None)
         composite.SetForegroundOpacity(opacity)
 
     def look_at(self, centre_px, spacing: float, pixels_per_view: float) -> None:
@@ -84,6 +88,13 @@ class SliceView:
         matrix = self.node.GetSliceToRAS()
         for k in range(3):
             matrix.SetElement(k, 3, float(position[k]))
+        self.node.UpdateMatrices()
+
+    def look_along(self, slice_to_ras: np.ndarray, mm_per_pixel: float) -> None:
+        """Show the slice with this 4 x 4 matrix: to the right, upward, across and middle of the view, in RAS and mm."""
+        width, height = self.size
+        self.node.SetFieldOfView(width * mm_per_pixel, height * mm_per_pixel, 1.0)
+        self.node.GetSliceToRAS().DeepCopy([float(x) for x in np.asarray(slice_to_ras).ravel()])
         self.node.UpdateMatrices()
 
     def set_title(self, text: str, font_size: int) -> None:
