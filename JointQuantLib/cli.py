@@ -70,12 +70,37 @@ def _hand(asked: argparse.Namespace, progress: Progress) -> None:
     progress.finish(f"Done: {folder.out / 'report.html'}")
 
 
+def _morphometry(asked: argparse.Namespace, progress: Progress) -> None:
+    _check_morphometry(asked)
+    _keep_out_of(asked.out.resolve(), [asked.volume, *([asked.region] if asked.region else [])])
+    with ResultFolder(asked.out, asked.overwrite) as folder:
+        from SubchondralBoneAnalysisLib.morphometry_analysis import MorphometryRequest, analyse_morphometry
+
+        request = MorphometryRequest(
+            volume=asked.volume,
+            region=asked.region,
+            segmentation=asked.segmentation,
+            threshold=asked.threshold,
+            window_mm=asked.window,
+            offset=asked.offset,
+            keep_largest=asked.keep_largest,
+            outside=asked.outside or "context",
+            device=asked.device,
+            seed=asked.seed,
+            memory_gb=asked.memory,
+            threads=asked.threads,
+        )
+        analyse_morphometry(request, folder.path, progress.part(0.0, 0.8))
+        _write_pictures(folder, progress.part(0.8, 1.0))
+    progress.finish(f"Done: {folder.out / 'report.html'}")
+
+
 def _write_pictures(folder: ResultFolder, progress: Progress) -> None:
     """Views first, because the report embeds them; the scene last. What cannot be made is named in result.json."""
     from JointQuantLib.report import write_report
     from JointQuantLib.scene import rendering_available, slicer_available, write_scene, write_views
 
-    progress.step(0.0, "Drawing the films in Slicer's slice views")
+    progress.step(0.0, "Drawing the images in Slicer's slice views")
     views, why_no_views = rendering_available()
     scene, why_no_scene = slicer_available()
     for name, there, reason in (("view_*.png", views, why_no_views), ("scene.mrb", scene, why_no_scene)):
@@ -210,6 +235,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_hand_arguments(hand)
     hand.set_defaults(run=_hand)
 
+    morphometry = jobs.add_parser("morphometry", parents=[common, out], help="trabecular bone of a segmented volume")
+    _add_morphometry_arguments(morphometry)
+    morphometry.set_defaults(run=_morphometry)
+
     simulate = jobs.add_parser("simulate", help="films with exactly known truth")
     subjects = simulate.add_subparsers(dest="subject", required=True, metavar="SUBJECT", parser_class=_Parser)
     simulated_hand = subjects.add_parser("hand", parents=[common, out], help="films of one hand at several visits")
@@ -280,6 +309,62 @@ def _check_hand(asked: argparse.Namespace) -> None:
             raise BadInput(f"--{option} is for films of a whole hand: leave it out, or leave out --joint-crop.")
 
 
+def _add_morphometry_arguments(morphometry: argparse.ArgumentParser) -> None:
+    morphometry.add_argument(
+        "volume",
+        type=Path,
+        metavar="VOLUME",
+        help="NRRD, NIfTI, MHA, MHD or TIFF stack, or the folder of a DICOM series",
+    )
+    morphometry.add_argument("--region", type=Path, metavar="MASK", help="measure only where this volume is not 0")
+    morphometry.add_argument(
+        "--outside",
+        choices=("context", "unknown"),
+        help="the structure outside the region is seen and not measured, or unknown (default: context)",
+    )
+    morphometry.add_argument("--memory", type=_gigabytes, metavar="GB", help="use about GB gigabytes at most")
+    morphometry.add_argument("--threads", type=_positive_number, metavar="N", help="use N threads (default: all)")
+    bone = morphometry.add_argument_group("how the bone is found")
+    bone.add_argument(
+        "--segmentation",
+        choices=("binary", "fixed", "otsu", "local"),
+        default="binary",
+        help="the volume is binary (default), or bone is above a fixed, Otsu's or a local threshold",
+    )
+    bone.add_argument(
+        "--threshold",
+        type=_grey_value,
+        metavar="X",
+        help="with fixed: bone is above X, in the unit of the image (HU, mg HA/cm3); with local: and above X",
+    )
+    bone.add_argument(
+        "--window",
+        type=_width,
+        metavar="MM",
+        help="with local: full width at half maximum of the Gaussian that weights the neighbourhood (default: 1)",
+    )
+    bone.add_argument(
+        "--offset", type=_grey_value, metavar="X", help="with local: bone is more than X above the mean (default: 0)"
+    )
+    bone.add_argument("--keep-largest", action="store_true", help="keep only the largest connected piece of bone")
+
+
+def _check_morphometry(asked: argparse.Namespace) -> None:
+    """Refuse what does not fit together, before any file is read."""
+    method = asked.segmentation
+    if method == "fixed" and asked.threshold is None:
+        raise BadInput("--segmentation fixed needs a threshold: add --threshold X in the unit of the image.")
+    if asked.threshold is not None and method not in ("fixed", "local"):
+        raise BadInput(
+            f"--threshold is not for --segmentation {method}: add --segmentation fixed (or local), or leave it out."
+        )
+    for option, given in (("window", asked.window), ("offset", asked.offset)):
+        if given is not None and method != "local":
+            raise BadInput(f"--{option} is not for --segmentation {method}: add --segmentation local, or leave it out.")
+    if asked.outside is not None and asked.region is None:
+        raise BadInput("--outside says what lies outside a region: add --region, or leave it out.")
+
+
 def _keep_inputs_out_of(folder: Path, asked: argparse.Namespace) -> None:
     joints = [asked.joints] if asked.joints else []
     _keep_out_of(folder, [*asked.films, *(asked.upper_mask or ()), *(asked.lower_mask or ()), *joints])
@@ -310,6 +395,24 @@ def _spacing(text: str) -> float:
 
 def _minutes(text: str) -> float:
     return _above_zero(text, "number of minutes: give one greater than 0, as 30")
+
+
+def _width(text: str) -> float:
+    return _above_zero(text, "width: give millimetres, greater than 0, as 1.5")
+
+
+def _gigabytes(text: str) -> float:
+    return _above_zero(text, "number of gigabytes: give one greater than 0, as 2.5")
+
+
+def _grey_value(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"'{text}' is no grey value: give a number, as 250")
+    return value
 
 
 def _above_zero(text: str, what: str) -> float:

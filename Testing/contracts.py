@@ -26,6 +26,7 @@ NETWORKS = {
     "JSNRegistrationLib.joint_finding.joint_network",
     "JSNRegistrationLib.network",
     "JSNRegistrationLib.network_registration",
+    "SubchondralBoneAnalysisLib.local_thickness.torch_form",
 }
 
 MODELS = Path("Resources", "Models")
@@ -34,6 +35,7 @@ ALL_MODELS_BYTES = 15_000_000
 
 # Floors, from the doors down. An import never points up; on one floor it stays in its package and goes in no circle.
 DOOR, SHOWING, STORY, TRAINING, SIMULATION, STEPS, CORE = range(7)
+STORIES = {"analysis", "morphometry_analysis"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,9 @@ class Module:
         part = inside.split(".")[0]
         if self.package == SHARED:
             return {"cli": DOOR, "__main__": DOOR, "scene": SHOWING, "report": SHOWING}.get(part, CORE)
-        return {"analysis": STORY, "training": TRAINING, "simulation": SIMULATION}.get(part, STEPS)
+        if part in STORIES:
+            return STORY
+        return {"training": TRAINING, "simulation": SIMULATION}.get(part, STEPS)
 
 
 @dataclass(frozen=True)
@@ -340,9 +344,8 @@ def _package_files(folder: Path) -> list[Path]:
         path
         for path in sorted(folder.rglob("*"))
         if path.is_file()
-        and path.suffix != ".pyc"
         and path.name != "CMakeLists.txt"
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and not any(part.startswith(".") or part == "__pycache__" for part in path.relative_to(folder).parts)
     ]
 
 

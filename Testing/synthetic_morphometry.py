@@ -147,6 +147,7 @@ def measured_numbers(sample: Sample, spacing_mm: tuple[float, float, float]) -> 
             f"{name}_max_mm": inside.max(),
         }
     return {key: float(value) for key, value in numbers.items()} | {
+        "tb_th_plate_mm": 0.2076,
         "tb_th_mesh_plate_mm": 0.1913,
         "tb_n_parfitt_per_mm": float(bv / tv / numbers["tb_th_mm"]),
         "tb_n_plate_per_mm": float(1 / (numbers["tb_th_mm"] + numbers["tb_sp_mm"])),
@@ -155,7 +156,7 @@ def measured_numbers(sample: Sample, spacing_mm: tuple[float, float, float]) -> 
         "euler_number": -301,
         "smi": 0.8431,
         "degree_of_anisotropy": 1.762,
-        "degree_of_anisotropy_bonej": 0.6779,
+        "degree_of_anisotropy_0_to_1": 0.6779,
         "mil_axes_lps": [[0.02, 0.0, 0.9998], [0.0, 1.0, 0.0], [0.9998, 0.0, -0.02]],
         "mil_mm": [0.9214, 0.7143, 0.5229],
         "half_voxel_mm": half,

@@ -81,6 +81,20 @@ def run(capsys: pytest.CaptureFixture, *arguments: object) -> tuple[int, str]:
         (["hand", *FILMS, "--out", "x", "--device", "gpu"], "'gpu' is no device"),
         (["hand", *FILMS, "--out", "x", "--seed", "-1"], "--seed"),
         (["hand", *FILMS, "--out", "x", "--progress", "loud"], "loud"),
+        (["morphometry"], "VOLUME"),
+        (["morphometry", "v.nrrd"], "--out"),
+        (["morphometry", "v.nrrd", "--out", "x"], "v.nrrd does not exist"),
+        (["morphometry", "v.nrrd", "--out", "x", "--segmentation", "fixed"], "add --threshold X"),
+        (["morphometry", "v.nrrd", "--out", "x", "--threshold", "250"], "--threshold is not for --segmentation binary"),
+        (["morphometry", "v.nrrd", "--out", "x", "--segmentation", "otsu", "--threshold", "9"], "segmentation otsu"),
+        (["morphometry", "v.nrrd", "--out", "x", "--segmentation", "fixed", "--threshold", "nan"], "no grey value"),
+        (["morphometry", "v.nrrd", "--out", "x", "--window", "1"], "--window is not for --segmentation binary"),
+        (["morphometry", "v.nrrd", "--out", "x", "--segmentation", "local", "--window", "0"], "'0' is no width"),
+        (["morphometry", "v.nrrd", "--out", "x", "--segmentation", "otsu", "--offset", "5"], "--offset is not for"),
+        (["morphometry", "v.nrrd", "--out", "x", "--segmentation", "best"], "best"),
+        (["morphometry", "v.nrrd", "--out", "x", "--outside", "unknown"], "add --region"),
+        (["morphometry", "v.nrrd", "--out", "x", "--memory", "0"], "'0' is no number of gigabytes"),
+        (["morphometry", "v.nrrd", "--out", "x", "--threads", "0"], "--threads"),
         (["simulate"], "SUBJECT"),
         (["simulate", "hand", "--out", "x", "--count", "0"], "--count"),
         (["scene", "nowhere"], "nowhere holds no result.json"),
@@ -133,6 +147,17 @@ def test_help_names_every_option_of_the_hand(capsys):
     for option in ("--out", "--spacing", "--dates", "--joints", "--joint-crop", "--upper-mask", "--lower-mask"):
         assert option in said
     for option in ("--side", "--name", "--only", "--from", "--device", "--seed", "--progress", "--overwrite"):
+        assert option in said
+
+
+def test_help_names_every_option_of_the_morphometry(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["morphometry", "--help"])
+    assert stop.value.code == 0
+    said = capsys.readouterr().out
+    for option in ("--region", "--outside", "--segmentation", "--threshold", "--window", "--offset"):
+        assert option in said
+    for option in ("--keep-largest", "--memory", "--threads", "--device", "--seed", "--progress", "--overwrite"):
         assert option in said
 
 
@@ -205,6 +230,37 @@ def test_a_crop_is_named_and_has_its_side_and_masks(monkeypatch, tmp_path, analy
     assert (request.joint_crop, request.side, request.name) == (True, "left", "PIP3")
     assert request.upper_masks == (Path("a"), Path("b"))
     assert request.lower_masks == (Path("c"), Path("d"))
+
+
+def test_what_was_asked_reaches_the_morphometry(monkeypatch, tmp_path):
+    asked = []
+    stand_in = ModuleType("SubchondralBoneAnalysisLib.morphometry_analysis")
+    stand_in.MorphometryRequest = SimpleNamespace
+    stand_in.analyse_morphometry = lambda request, _folder, _progress: asked.append(request)
+    monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)
+    monkeypatch.setattr("JointQuantLib.cli._write_pictures", lambda *_: None)
+    command = ["morphometry", "v.nrrd", "--out", str(tmp_path / "x"), "--progress", "none"]
+    options = ["--region", "r.nrrd", "--outside", "unknown", "--segmentation", "local", "--threshold=-100.5"]
+    options += ["--window", "1.5", "--offset", "-20", "--keep-largest", "--memory", "2.5", "--threads", "2"]
+    assert main([*command, *options, "--seed", "7", "--device", "cuda:1"]) == 0
+    assert main([*command[:3], str(tmp_path / "y"), *command[4:]]) == 0
+    everything = {
+        "volume": Path("v.nrrd"),
+        "region": Path("r.nrrd"),
+        "segmentation": "local",
+        "threshold": -100.5,
+        "window_mm": 1.5,
+        "offset": -20.0,
+        "keep_largest": True,
+        "outside": "unknown",
+        "device": "cuda:1",
+        "seed": 7,
+        "memory_gb": 2.5,
+        "threads": 2,
+    }
+    nothing = dict.fromkeys(everything) | {"volume": Path("v.nrrd"), "segmentation": "binary", "keep_largest": False}
+    nothing |= {"outside": "context", "device": "auto", "seed": 0}
+    assert [vars(request) for request in asked] == [everything, nothing]
 
 
 def test_a_scene_is_added_to_an_earlier_result(capsys, slicer_views, tmp_path):  # noqa: ARG001

@@ -77,6 +77,7 @@ TREE = {
     "Hand/HandLib/training/__init__.py": "import torch\nfrom .. import bones, network, simulation\n",
     "Knee/KneeLib/__init__.py": "",
     "Knee/KneeLib/bones.py": "",
+    "Knee/KneeLib/morphometry_analysis.py": "from KneeLib import bones\n",
 }
 
 SETUPTOOLS = {
@@ -148,6 +149,7 @@ def test_a_tree_that_keeps_the_rules_passes(tree):
         ("Hand/HandLib/bones.py", "importlib.import_module('HandLib.analysis')"),
         ("Hand/HandLib/simulation/__init__.py", "from ..analysis import x"),
         ("Hand/HandLib/bones.py", "from KneeLib import bones"),
+        ("Knee/KneeLib/bones.py", "def f():\n    from .morphometry_analysis import x"),
         ("Hand/HandLib/analysis.py", "from JointQuantLib.scene import x"),
     ],
 )
@@ -189,6 +191,12 @@ def test_a_file_that_cmake_does_not_list_is_found(tree):
 def test_a_resource_that_cmake_does_not_list_is_found(tree):
     write(tree / "JointQuantLib/report/page.css", "")
     assert contracts.packaging_gaps(tree) == ["JointQuantLib/CMakeLists.txt does not list report/page.css"]
+
+
+def test_what_python_and_numba_keep_beside_the_source_is_no_resource(tree):
+    write(tree / "Hand/HandLib/__pycache__/bones.distance-12.py311.nbi", "compiled")
+    assert contracts.packaging_gaps(tree) == []
+    assert contracts.wheel_gaps(tree, SETUPTOOLS) == []
 
 
 def test_a_listed_file_that_is_not_there_is_found(tree):

@@ -14,6 +14,7 @@ from SubchondralBoneAnalysisLib.border import near_border, near_unknown
 from SubchondralBoneAnalysisLib.diameter_statistics import Diameters, diameters
 from SubchondralBoneAnalysisLib.local_configurations import count_configurations
 from SubchondralBoneAnalysisLib.local_thickness import ThicknessMap, local_thickness
+from SubchondralBoneAnalysisLib.local_thickness.diameter_map import DiameterMap
 from SubchondralBoneAnalysisLib.local_thickness.distance_map import UNKNOWN
 from SubchondralBoneAnalysisLib.local_thickness.lattice import Lattice
 from SubchondralBoneAnalysisLib.local_thickness.storage import Storage
@@ -58,13 +59,13 @@ class Morphometry:
     bv_mm3: float
     tv_mm3: float
     bs_mm2: float
-    bs_bv_per_mm: float
+    bs_bv_per_mm: float | None
     tb_th_mm: float
     tb_th_raw_mm: float
     tb_th_sd_mm: float
     tb_th_max_mm: float
-    tb_th_plate_mm: float
-    tb_th_mesh_plate_mm: float
+    tb_th_plate_mm: float | None
+    tb_th_mesh_plate_mm: float | None
     tb_sp_mm: float
     tb_sp_raw_mm: float
     tb_sp_sd_mm: float
@@ -74,7 +75,7 @@ class Morphometry:
     tb_n_direct_per_mm: float
     conn_d_per_mm3: float
     euler_number: float
-    smi: float
+    smi: float | None
     degree_of_anisotropy: float | None
     degree_of_anisotropy_0_to_1: float | None
     mil_mm: tuple[float, float, float] | None
@@ -86,10 +87,20 @@ class Morphometry:
 
 @dataclass(frozen=True)
 class Maps:
-    """Local thickness 2r in mm, float32 [k, j, i]: of bone and of marrow, 0 elsewhere and outside the region."""
+    """Local thickness 2r: of bone and of marrow, 0 elsewhere and outside the region."""
 
-    tb_th_mm: np.ndarray
-    tb_sp_mm: np.ndarray
+    tb_th: DiameterMap
+    tb_sp: DiameterMap
+
+    @property
+    def tb_th_mm(self) -> np.ndarray:
+        """The trabecular thickness in mm, float32 [k, j, i]."""
+        return self.tb_th.whole()
+
+    @property
+    def tb_sp_mm(self) -> np.ndarray:
+        """The trabecular separation in mm, float32 [k, j, i]."""
+        return self.tb_sp.whole()
 
 
 def measure(
@@ -143,14 +154,14 @@ def measure(
         progress.step(0.3, "Finding the mid-axes")
         axes = mid_axis_codes(codes, bone, half_voxel, workers, storage)
         tb_th_near = _near_border(bone, codes, spacing_mm, inside, workers, storage)
-        tb_th_map = _in_mm(bone, inside, workers, storage)
+        tb_th_map = DiameterMap(bone.squared_radius, lattice, inside)
         del bone
 
         progress.step(0.35, "Measuring the trabecular separation")
         marrow = local_thickness(codes, MARROW, lattice, workers, storage, device)
         tb_sp = diameters(marrow, inside, workers)
         tb_sp_near = _near_border(marrow, codes, spacing_mm, inside, workers, storage)
-        tb_sp_map = _in_mm(marrow, inside, workers, storage)
+        tb_sp_map = DiameterMap(marrow.squared_radius, lattice, inside)
         del marrow, codes
 
         progress.step(0.65, "Measuring the distance of the mid-axes")
@@ -164,17 +175,17 @@ def measure(
         bv_mm3=bv,
         tv_mm3=tv,
         bs_mm2=surface.surface_per_mm * tv,
-        bs_bv_per_mm=surface.surface_per_mm / surface.volume_fraction,
+        bs_bv_per_mm=_ratio(surface.surface_per_mm, surface.volume_fraction),
         **_thickness(tb_th, "tb_th", half_voxel),
-        tb_th_plate_mm=2 * surface.volume_fraction / surface.surface_per_mm,
-        tb_th_mesh_plate_mm=2 * surface.volume_fraction / surface.mesh_surface_per_mm,
+        tb_th_plate_mm=_ratio(2 * surface.volume_fraction, surface.surface_per_mm),
+        tb_th_mesh_plate_mm=_ratio(2 * surface.volume_fraction, surface.mesh_surface_per_mm),
         **_thickness(tb_sp, "tb_sp", half_voxel),
         tb_n_parfitt_per_mm=bv / tv / thickness,
         tb_n_plate_per_mm=1 / (thickness + separation),
         tb_n_direct_per_mm=1 / (between_axes.mean_mm + half_voxel),
         conn_d_per_mm3=1 / tv - surface.euler_per_mm3,
         euler_number=surface.euler_per_mm3 * tv,
-        smi=12 * surface.volume_fraction * surface.mean_curvature_per_mm2 / surface.surface_per_mm**2,
+        smi=_ratio(12 * surface.volume_fraction * surface.mean_curvature_per_mm2, surface.surface_per_mm**2),
         **_anisotropy(ellipsoid, direction_lps),
         half_voxel_mm=half_voxel,
         tb_th_near_border=tb_th_near,
@@ -222,18 +233,9 @@ def _near_border(
     return share
 
 
-def _in_mm(found: ThicknessMap, inside: np.ndarray | None, workers: Workers, storage: Storage) -> np.ndarray:
-    """The diameters in mm, float32 [k, j, i], 0 outside the region."""
-    diameter = storage.empty(found.squared_radius.shape, np.float32)
-
-    def fill(first: int, end: int) -> None:
-        diameter[first:end] = 2 * found.lattice.to_mm(found.squared_radius[first:end])
-        if inside is not None:
-            diameter[first:end][~inside[first:end]] = 0
-        storage.let_go(diameter, first, end)
-
-    workers.share(len(diameter), SLICES, fill)
-    return diameter
+def _ratio(above: float, below: float) -> float | None:
+    """None where a few voxels of bone lie in the region, and none of them in a whole cell."""
+    return above / below if below > 0 else None
 
 
 def _thickness(found: Diameters, name: str, half_voxel: float) -> dict[str, float]:

@@ -51,10 +51,10 @@ def stopped(folder: Path, number: int, step: str, seconds_later: float) -> subpr
     [
         (signal.SIGTERM, "Reading the films", 0.0),
         (signal.SIGINT, "Finding the joints", 0.1),
-        (signal.SIGTERM, "Registering JOINT", 0.05),
+        (signal.SIGTERM, "Registering the bones", 0.05),
         (signal.SIGINT, "Drawing the maps", 0.0),
-        (signal.SIGTERM, "Drawing the films in Slicer", 0.2),  # while slicer-core is looked for or loaded
-        (signal.SIGINT, "Drawing the films in Slicer", 0.8),
+        (signal.SIGTERM, "Drawing the images in Slicer", 0.2),  # while slicer-core is looked for or loaded
+        (signal.SIGINT, "Drawing the images in Slicer", 0.8),
         (signal.SIGINT, "Writing the report", 0.1),
         (signal.SIGTERM, "Writing the Slicer scene", 0.0),
     ],

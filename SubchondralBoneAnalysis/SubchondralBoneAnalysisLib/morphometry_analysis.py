@@ -1,0 +1,109 @@
+"""The whole morphometry job: a volume of trabecular bone in, result folder out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from JointQuantLib import devices
+from JointQuantLib.job import Progress
+from SubchondralBoneAnalysisLib.morphometry import Maps, Morphometry, measure
+from SubchondralBoneAnalysisLib.morphometry_request import UNKNOWN, MorphometryRequest
+from SubchondralBoneAnalysisLib.morphometry_result import STRUCTURE_FILE, morphometry_result, write_morphometry_result
+from SubchondralBoneAnalysisLib.region import check_measurable, read_region
+from SubchondralBoneAnalysisLib.segmentation import BINARY, segment
+from SubchondralBoneAnalysisLib.srrd_compatible import srrd_compatible
+from SubchondralBoneAnalysisLib.volume import Volume, read_volume, write_volume
+
+BYTES_A_VOXEL = 18  # that measuring has in memory at its largest, as seen at 512 x 512 x 512
+
+__all__ = ["MorphometryRequest", "analyse_morphometry"]
+
+
+def analyse_morphometry(request: MorphometryRequest, folder: Path, progress: Progress) -> dict:
+    """Measure the trabecular bone of a volume, or of a region of it, and write numbers and maps into `folder`.
+
+    Returns the content of result.json (``morphometry_result.schema.json``; lengths in mm). Raises BadInput for a
+    volume, region or threshold that cannot be used, Cancelled when the user stops the job.
+    """
+    progress.step(0.0, "Reading the volume")
+    volume = read_volume(request.volume)
+    region = read_region(request.region, volume) if request.region else None
+    inside = None if region is None else region.array
+    known = inside if request.outside == UNKNOWN else None
+
+    progress.step(0.1, "Segmenting the bone")
+    segmentation = segment(
+        volume,
+        request.segmentation,
+        request.threshold,
+        window_mm=request.window_mm,
+        offset=request.offset,
+        keep_largest=request.keep_largest,
+        known=known,
+    )
+    check_measurable(segmentation.structure, inside, request.region or request.volume)
+
+    image = segmentation.structure if request.segmentation == BINARY else known_part(volume.array, known)
+    srrd = srrd_compatible(image, volume.spacing_mm, volume.direction_lps, inside, progress.part(0.2, 0.3))
+    # From here on the volume is its structure: the grey values need no longer be in memory.
+    volume = replace(volume, array=segmentation.structure)
+    del image
+
+    progress.step(0.3, "Measuring the trabeculae")
+    scratch = folder if too_large_for_memory(volume, request.memory_gb) else None
+    (measured, maps), device = measured_on(request, volume, inside, known, scratch, progress.part(0.3, 0.85))
+
+    progress.step(0.85, "Writing the maps")
+    write_volumes(folder, volume, inside, maps)
+    progress.step(0.98, "Writing the numbers")
+    result = morphometry_result(request, volume, segmentation, region, measured, srrd, device)
+    write_morphometry_result(folder, result)
+    return result
+
+
+def known_part(image: np.ndarray, known: np.ndarray | None) -> np.ndarray:
+    """An image with 0 where nothing is known: nothing, by the definitions of the SRRD paper."""
+    return image if known is None else np.where(known, image, image.dtype.type(0))
+
+
+def too_large_for_memory(bone: Volume, memory_gb: float | None) -> bool:
+    """Whether measuring takes more memory than the user allows, so that its arrays have to lie in files."""
+    return memory_gb is not None and bone.array.size * BYTES_A_VOXEL > memory_gb * 1e9
+
+
+def measured_on(
+    request: MorphometryRequest,
+    bone: Volume,
+    region: np.ndarray | None,
+    known: np.ndarray | None,
+    scratch: Path | None,
+    progress: Progress,
+) -> tuple[tuple[Morphometry, Maps], str]:
+    """Numbers and maps of a structure, and the device they were computed on: the one asked for, or the CPU."""
+
+    def work(device: str) -> tuple[Morphometry, Maps]:
+        return measure(
+            bone.array,
+            bone.spacing_mm,
+            region,
+            known,
+            direction_lps=bone.direction_lps,
+            device=device,
+            threads=request.threads,
+            scratch=scratch,
+            progress=progress,
+        )
+
+    return devices.run_with_fallback(work, request.device)
+
+
+def write_volumes(folder: Path, bone: Volume, region: np.ndarray | None, maps: Maps) -> None:
+    """Write the structure, the region if there is one, and the maps of local thickness on the volume's grid."""
+    write_volume(folder / STRUCTURE_FILE, bone.array, bone)
+    if region is not None:
+        write_volume(folder / "region.nrrd", region, bone)
+    write_volume(folder / "tb_th_mm.nrrd", maps.tb_th, bone)
+    write_volume(folder / "tb_sp_mm.nrrd", maps.tb_sp, bone)
