@@ -20,6 +20,8 @@ from JointQuantLib.job import RESULT_FILE, Progress, ResultFolder, replaced, ver
 
 DONE, BUG, BAD_INPUT, CANCELLED = 0, 1, 2, 3
 
+TOO_LARGE_FOR_SLICER = "the volume is larger than the memory that was allowed by --memory."
+
 SIDES = {"l": "left", "left": "left", "r": "right", "right": "right"}
 
 
@@ -90,19 +92,23 @@ def _morphometry(asked: argparse.Namespace, progress: Progress) -> None:
             memory_gb=asked.memory,
             threads=asked.threads,
         )
-        analyse_morphometry(request, folder.path, progress.part(0.0, 0.8))
-        _write_pictures(folder, progress.part(0.8, 1.0))
+        result = analyse_morphometry(request, folder.path, progress.part(0.0, 0.8))
+        in_files = result["volume"]["in_files"]
+        _write_pictures(folder, progress.part(0.8, 1.0), TOO_LARGE_FOR_SLICER if in_files else None)
     progress.finish(f"Done: {folder.out / 'report.html'}")
 
 
-def _write_pictures(folder: ResultFolder, progress: Progress) -> None:
-    """Views first, because the report embeds them; the scene last. What cannot be made is named in result.json."""
+def _write_pictures(folder: ResultFolder, progress: Progress, why_not: str | None = None) -> None:
+    """Views first, because the report embeds them; the scene last. What cannot be made is named in result.json.
+
+    :param why_not: a reason for which nothing is to be drawn by Slicer.
+    """
     from JointQuantLib.report import write_report
     from JointQuantLib.scene import rendering_available, slicer_available, write_scene, write_views
 
     progress.step(0.0, "Drawing the images in Slicer's slice views")
-    views, why_no_views = rendering_available()
-    scene, why_no_scene = slicer_available()
+    views, why_no_views = (False, why_not) if why_not else rendering_available()
+    scene, why_no_scene = (False, why_not) if why_not else slicer_available()
     for name, there, reason in (("view_*.png", views, why_no_views), ("scene.mrb", scene, why_no_scene)):
         if not there:
             folder.add_warning(f"{name} not written: {reason}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +53,7 @@ class MorphometryFolder:
         return path if path.is_file() else None
 
     def array(self, name: str) -> np.ndarray | None:
-        """A volume of the folder as [k, j, i]; None where there is none.
+        """A volume of the folder as [k, j, i], mapped from its file where that is not packed; None where there is none.
 
         Raises BadInput where it cannot be read or is not of the size that `result.json` gives.
         """
@@ -61,8 +62,9 @@ class MorphometryFolder:
             return None
         import SimpleITK as sitk
 
+        mapped = mapped_nrrd(path)
         try:
-            array = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+            array = mapped if mapped is not None else sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
         except RuntimeError as error:
             raise BadInput(f"{path} cannot be read as a volume: run `jointquant morphometry` again.") from error
         if array.shape != self.size:
@@ -74,6 +76,21 @@ class MorphometryFolder:
         return BadInput(
             f"{path} does not lie on the grid that result.json gives its volume: run `jointquant morphometry` again."
         )
+
+
+def mapped_nrrd(path: Path) -> np.ndarray | None:
+    """The voxels [k, j, i] of an NRRD that is not packed, as a map of the file; None for any other.
+
+    So is a volume written that was larger than the memory, and only what is looked at of it is read.
+    """
+    with path.open("rb") as file:
+        header = file.read(4096).partition(b"\n\n")[0].decode("ascii", "replace")
+    fields = dict(line.split(": ", 1) for line in header.splitlines()[1:] if ": " in line)
+    dtype = {"float": np.float32, "uint8": np.uint8}.get(fields.get("type", ""))
+    if fields.get("encoding") != "raw" or fields.get("endian") != sys.byteorder or dtype is None:
+        return None
+    shape = tuple(int(n) for n in fields["sizes"].split())[::-1]
+    return np.memmap(path, dtype, "r", len(header) + 2, shape)
 
 
 def read_morphometry(folder: Path) -> MorphometryFolder:

@@ -96,6 +96,7 @@ def write_synthetic_morphometry(
             "origin_lps": list(origin_lps),
             "direction_lps": list(direction_lps),
             "file": "structure.nrrd",
+            "in_files": False,
         },
         "segmentation": {
             "method": "otsu",

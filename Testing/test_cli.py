@@ -234,9 +234,14 @@ def test_a_crop_is_named_and_has_its_side_and_masks(monkeypatch, tmp_path, analy
 
 def test_what_was_asked_reaches_the_morphometry(monkeypatch, tmp_path):
     asked = []
+
+    def analyse(request: SimpleNamespace, _folder: Path, _progress: object) -> dict:
+        asked.append(request)
+        return {"volume": {"in_files": False}}
+
     stand_in = ModuleType("SubchondralBoneAnalysisLib.morphometry_analysis")
     stand_in.MorphometryRequest = SimpleNamespace
-    stand_in.analyse_morphometry = lambda request, _folder, _progress: asked.append(request)
+    stand_in.analyse_morphometry = analyse
     monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)
     monkeypatch.setattr("JointQuantLib.cli._write_pictures", lambda *_: None)
     command = ["morphometry", "v.nrrd", "--out", str(tmp_path / "x"), "--progress", "none"]

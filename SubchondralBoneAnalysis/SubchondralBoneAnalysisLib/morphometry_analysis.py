@@ -9,13 +9,14 @@ import numpy as np
 
 from JointQuantLib import devices
 from JointQuantLib.job import Progress
+from SubchondralBoneAnalysisLib.local_thickness.storage import Storage
 from SubchondralBoneAnalysisLib.morphometry import Maps, Morphometry, measure
 from SubchondralBoneAnalysisLib.morphometry_request import UNKNOWN, MorphometryRequest
 from SubchondralBoneAnalysisLib.morphometry_result import STRUCTURE_FILE, morphometry_result, write_morphometry_result
 from SubchondralBoneAnalysisLib.region import check_measurable, read_region
 from SubchondralBoneAnalysisLib.segmentation import BINARY, segment
-from SubchondralBoneAnalysisLib.srrd_compatible import srrd_compatible
-from SubchondralBoneAnalysisLib.volume import Volume, read_volume, write_volume
+from SubchondralBoneAnalysisLib.srrd_compatible import SrrdCompatible, srrd_compatible
+from SubchondralBoneAnalysisLib.volume import Volume, read_volume, voxels_in, write_volume
 
 BYTES_A_VOXEL = 18  # that measuring has in memory at its largest, as seen at 512 x 512 x 512
 
@@ -29,39 +30,50 @@ def analyse_morphometry(request: MorphometryRequest, folder: Path, progress: Pro
     volume, region or threshold that cannot be used, Cancelled when the user stops the job.
     """
     progress.step(0.0, "Reading the volume")
-    volume = read_volume(request.volume)
-    region = read_region(request.region, volume) if request.region else None
-    inside = None if region is None else region.array
-    known = inside if request.outside == UNKNOWN else None
+    in_files = too_large_for_memory(voxels_in(request.volume), request.memory_gb)
+    with Storage(folder if in_files else None) as storage:
+        volume = read_volume(request.volume, storage)
+        region = read_region(request.region, volume, storage) if request.region else None
+        inside = None if region is None else region.array
+        known = inside if request.outside == UNKNOWN else None
 
-    progress.step(0.1, "Segmenting the bone")
-    segmentation = segment(
-        volume,
-        request.segmentation,
-        request.threshold,
-        window_mm=request.window_mm,
-        offset=request.offset,
-        keep_largest=request.keep_largest,
-        known=known,
-    )
-    check_measurable(segmentation.structure, inside, request.region or request.volume)
+        progress.step(0.1, "Segmenting the bone")
+        segmentation = segment(
+            volume,
+            request.segmentation,
+            request.threshold,
+            window_mm=request.window_mm,
+            offset=request.offset,
+            keep_largest=request.keep_largest,
+            known=known,
+            storage=storage,
+        )
+        check_measurable(segmentation.structure, inside, request.region or request.volume)
 
-    image = segmentation.structure if request.segmentation == BINARY else known_part(volume.array, known)
-    srrd = srrd_compatible(image, volume.spacing_mm, volume.direction_lps, inside, progress.part(0.2, 0.3))
-    # From here on the volume is its structure: the grey values need no longer be in memory.
-    volume = replace(volume, array=segmentation.structure)
-    del image
+        progress.step(0.2, "Measuring the slices by the SRRD-compatible definitions")
+        image = segmentation.structure if request.segmentation == BINARY else volume.array
+        srrd = None if in_files else srrd_set(image, volume, inside, known, progress.part(0.2, 0.3))
+        # From here on the volume is its structure: the grey values need no longer be in memory.
+        volume = replace(volume, array=segmentation.structure)
+        del image
 
-    progress.step(0.3, "Measuring the trabeculae")
-    scratch = folder if too_large_for_memory(volume, request.memory_gb) else None
-    (measured, maps), device = measured_on(request, volume, inside, known, scratch, progress.part(0.3, 0.85))
+        progress.step(0.3, "Measuring the trabeculae")
+        scratch = folder if in_files else None
+        (measured, maps), device = measured_on(request, volume, inside, known, scratch, progress.part(0.3, 0.85))
 
-    progress.step(0.85, "Writing the maps")
-    write_volumes(folder, volume, inside, maps)
-    progress.step(0.98, "Writing the numbers")
-    result = morphometry_result(request, volume, segmentation, region, measured, srrd, device)
-    write_morphometry_result(folder, result)
+        progress.step(0.85, "Writing the maps")
+        write_volumes(folder, volume, inside, maps, packed=not in_files)
+        progress.step(0.98, "Writing the numbers")
+        result = morphometry_result(request, volume, segmentation, region, measured, srrd, device, in_files)
+        write_morphometry_result(folder, result)
     return result
+
+
+def srrd_set(
+    image: np.ndarray, volume: Volume, region: np.ndarray | None, known: np.ndarray | None, progress: Progress
+) -> SrrdCompatible:
+    """The SRRD-compatible set of an image on the grid of a volume."""
+    return srrd_compatible(known_part(image, known), volume.spacing_mm, volume.direction_lps, region, progress)
 
 
 def known_part(image: np.ndarray, known: np.ndarray | None) -> np.ndarray:
@@ -69,9 +81,9 @@ def known_part(image: np.ndarray, known: np.ndarray | None) -> np.ndarray:
     return image if known is None else np.where(known, image, image.dtype.type(0))
 
 
-def too_large_for_memory(bone: Volume, memory_gb: float | None) -> bool:
-    """Whether measuring takes more memory than the user allows, so that its arrays have to lie in files."""
-    return memory_gb is not None and bone.array.size * BYTES_A_VOXEL > memory_gb * 1e9
+def too_large_for_memory(voxels: int, memory_gb: float | None) -> bool:
+    """Whether measuring takes more memory than the user allows, so that all arrays have to lie in files."""
+    return memory_gb is not None and voxels * BYTES_A_VOXEL > memory_gb * 1e9
 
 
 def measured_on(
@@ -100,10 +112,10 @@ def measured_on(
     return devices.run_with_fallback(work, request.device)
 
 
-def write_volumes(folder: Path, bone: Volume, region: np.ndarray | None, maps: Maps) -> None:
+def write_volumes(folder: Path, bone: Volume, region: np.ndarray | None, maps: Maps, packed: bool) -> None:
     """Write the structure, the region if there is one, and the maps of local thickness on the volume's grid."""
-    write_volume(folder / STRUCTURE_FILE, bone.array, bone)
+    write_volume(folder / STRUCTURE_FILE, bone.array, bone, packed)
     if region is not None:
-        write_volume(folder / "region.nrrd", region, bone)
-    write_volume(folder / "tb_th_mm.nrrd", maps.tb_th, bone)
-    write_volume(folder / "tb_sp_mm.nrrd", maps.tb_sp, bone)
+        write_volume(folder / "region.nrrd", region, bone, packed)
+    write_volume(folder / "tb_th_mm.nrrd", maps.tb_th, bone, packed)
+    write_volume(folder / "tb_sp_mm.nrrd", maps.tb_sp, bone, packed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ WHOLE_VOLUME = "whole volume"
 FEWEST_VOXELS = 2.0  # across a trabecula, for its thickness to mean something (Bouxsein et al. 2010)
 LARGEST_SHARE_AT_BORDER = 0.25
 MOST_UNEQUAL_EDGES = 1.5
+NO_SRRD = "The SRRD-compatible set is not given: the volume is larger than the memory that the job was allowed."
 
 
 def morphometry_result(
@@ -33,13 +34,15 @@ def morphometry_result(
     segmentation: Segmentation,
     region: Volume | None,
     measured: Morphometry,
-    srrd: SrrdCompatible,
+    srrd: SrrdCompatible | None,
     device: str,
+    in_files: bool,
 ) -> dict[str, Any]:
     """The content of result.json; every number has its unit in its name, what is not known is None.
 
     :param bone: the structure on the grid of the volume.
     :param region: true inside, None for the whole volume.
+    :param in_files: whether the volume is larger than the memory that was allowed.
     """
     voxels = int(bone.array.size if region is None else np.count_nonzero(region.array))
     numbers = asdict(measured)
@@ -57,13 +60,14 @@ def morphometry_result(
             "versions": versions(),
             "device": device,
             "seed": request.seed,
-            "warnings": _warnings(numbers, bone.spacing_mm),
+            "warnings": _warnings(numbers, bone.spacing_mm) + ([NO_SRRD] if in_files else []),
             "volume": {
                 "size_kji": bone.array.shape,
                 "spacing_mm_kji": bone.spacing_mm,
                 "origin_lps": bone.origin_lps,
                 "direction_lps": bone.direction_lps,
                 "file": STRUCTURE_FILE,
+                "in_files": in_files,
             },
             "segmentation": {
                 "method": segmentation.method,
@@ -79,7 +83,7 @@ def morphometry_result(
                 "voxels": voxels,
             },
             "morphometry": numbers,
-            "srrd_compatible": asdict(srrd),
+            "srrd_compatible": None if srrd is None else asdict(srrd),
         }
     )
 
@@ -129,7 +133,8 @@ def _row(result: dict[str, Any]) -> dict[str, Any]:
     row |= {"segmentation_description": segmentation["description"]}
     for key, value in result["morphometry"].items():
         row |= _columns(key, value)
-    return row | {f"srrd_compatible_{key}": value for key, value in result["srrd_compatible"].items()}
+    srrd = result["srrd_compatible"] or dict.fromkeys(field.name for field in fields(SrrdCompatible))
+    return row | {f"srrd_compatible_{key}": value for key, value in srrd.items()}
 
 
 def _columns(key: str, value: Any) -> dict[str, Any]:

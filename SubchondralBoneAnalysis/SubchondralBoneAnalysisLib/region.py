@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from JointQuantLib.errors import BadInput
+from SubchondralBoneAnalysisLib.local_thickness.storage import Storage
 from SubchondralBoneAnalysisLib.volume import Volume, grid_difference, read_volume
 
 
@@ -20,17 +21,20 @@ class Extent:
     box: tuple[int, int, int]
 
 
-def read_region(path: Path, volume: Volume) -> Volume:
+def read_region(path: Path, volume: Volume, storage: Storage | None = None) -> Volume:
     """A region of any shape on the grid of `volume`, as a volume of bool; whatever is not 0 in the file is inside.
 
     :raises BadInput: the file cannot be read, has another grid, or has nothing inside.
     """
-    labels = read_volume(path)
+    storage = storage or Storage()
+    labels = read_volume(path, storage)
     difference = grid_difference(labels, volume)
     if difference:
         raise BadInput(f"{path} does not fit {volume.path} ({difference}): draw the region on the volume's own grid.")
-    region = replace(labels, array=labels.array != 0)
-    if not region.array.any():
+    region = replace(labels, array=storage.empty(labels.array.shape, bool))
+    for k, piece in enumerate(labels.array):
+        region.array[k] = piece != 0
+    if not any(piece.any() for piece in region.array):
         raise BadInput(f"{path} is an empty region (all of its voxels are 0): mark what is to be measured.")
     return region
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from JointQuantLib.errors import BadInput
+from SubchondralBoneAnalysisLib.local_thickness.storage import Storage
 from SubchondralBoneAnalysisLib.volume import Volume
 
 BINARY, FIXED, OTSU, LOCAL = "binary", "fixed", "otsu", "local"
@@ -50,6 +51,7 @@ def segment(
     offset: float | None = None,
     keep_largest: bool = False,
     known: np.ndarray | None = None,
+    storage: Storage | None = None,
 ) -> Segmentation:
     """Find the bone in a volume.
 
@@ -64,21 +66,24 @@ def segment(
     :param keep_largest: keep the largest piece of bone only (26 neighbours); its cavities stay open.
     :param known: bool [k, j, i] where the grey values mean anything: no bone is found elsewhere, and grey values
         elsewhere count for nothing. Everywhere unless given.
+    :param storage: where the structure is made; in memory unless given. To keep the largest piece takes four bytes of
+        memory a voxel all the same.
     :raises BadInput: the volume is not binary, has one grey value only, or the threshold or window does not fit it.
     """
+    storage = storage or Storage()
     if method == BINARY:
-        found = _binary(volume)
+        found = _binary(volume, storage)
     elif method == FIXED:
-        found = _fixed(volume, threshold)
+        found = _fixed(volume, threshold, storage)
     elif method == OTSU:
-        found = _otsu(volume, known)
+        found = _otsu(volume, known, storage)
     elif method == LOCAL:
-        found = _local(volume, window_mm or DEFAULT_WINDOW_MM, offset or 0.0, threshold, known)
+        found = _local(volume, window_mm or DEFAULT_WINDOW_MM, offset or 0.0, threshold, known, storage)
     else:
         raise ValueError(f"'{method}' is none of {', '.join(METHODS)}")
     structure, used, description = found
     if known is not None:
-        structure = structure & known
+        structure = _each_slice(structure, lambda k, piece: piece & known[k], storage)
     if keep_largest:
         structure, left_out = largest_piece(structure)
         description += f" {left_out}"
@@ -103,7 +108,7 @@ def largest_piece(structure: np.ndarray) -> tuple[np.ndarray, str]:
     )
 
 
-def _binary(volume: Volume) -> tuple[np.ndarray, None, str]:
+def _binary(volume: Volume, storage: Storage) -> tuple[np.ndarray, None, str]:
     array = volume.array
     low, high = array.min(), array.max()
     other = f"or name a way to segment it with --segmentation ({', '.join(METHODS[1:])})"
@@ -118,30 +123,32 @@ def _binary(volume: Volume) -> tuple[np.ndarray, None, str]:
             f"value 0 and one other value for bone, {other}."
         )
     bone = high if low == 0 else low
-    # One byte of 0 or 1 is what a bool is: no copy.
-    structure = array.view(bool) if array.dtype == np.uint8 and bone == 1 else array != 0
+    if array.dtype == np.uint8 and bone == 1:
+        structure = array.view(bool)  # one byte of 0 or 1 is what a bool is: no copy
+    else:
+        structure = _each_slice(array, lambda _, piece: piece != 0, storage)
     return structure, None, f"The volume is binary as given: {_value(bone)} is bone, 0 is not."
 
 
-def _fixed(volume: Volume, threshold: float | None) -> tuple[np.ndarray, float, str]:
+def _fixed(volume: Volume, threshold: float | None, storage: Storage) -> tuple[np.ndarray, float, str]:
     if threshold is None:
         raise ValueError("a fixed threshold needs its value")
     _check_in_range(volume, threshold)
     return (
-        volume.array > threshold,
+        _each_slice(volume.array, lambda _, piece: piece > threshold, storage),
         threshold,
         f"Bone is every voxel above {threshold:g} (fixed threshold in the unit of the image).",
     )
 
 
-def _otsu(volume: Volume, known: np.ndarray | None) -> tuple[np.ndarray, float, str]:
+def _otsu(volume: Volume, known: np.ndarray | None, storage: Storage) -> tuple[np.ndarray, float, str]:
     counts, values = histogram(volume.array, known)
     if np.count_nonzero(counts) < 2:
         raise BadInput(f"{volume.path} has one grey value only: give a volume with bone and marrow.")
     threshold = float(threshold_otsu(hist=(counts, values)))
     which = "all grey values" if known is None else "the grey values inside the region"
     return (
-        volume.array > threshold,
+        _each_slice(volume.array, lambda _, piece: piece > threshold, storage),
         threshold,
         f"Bone is every voxel above {threshold:.6g} (Otsu's threshold of {which}, in the unit of the image).",
     )
@@ -166,7 +173,7 @@ def histogram(array: np.ndarray, known: np.ndarray | None = None) -> tuple[np.nd
 
 
 def _local(
-    volume: Volume, window_mm: float, offset: float, floor: float | None, known: np.ndarray | None
+    volume: Volume, window_mm: float, offset: float, floor: float | None, known: np.ndarray | None, storage: Storage
 ) -> tuple[np.ndarray, float | None, str]:
     array, spacing = volume.array, np.array(volume.spacing_mm)
     if window_mm < SMALLEST_WINDOW * spacing.max():
@@ -181,7 +188,7 @@ def _local(
         )
     if floor is not None:
         _check_in_range(volume, floor)
-    structure = np.empty(array.shape, bool)
+    structure = storage.empty(array.shape, bool)
     tolerance = ROUNDING * max(abs(float(array.min())), abs(float(array.max())))
     for part, mean in local_means(array, window_mm * SIGMA_OF_FWHM / spacing, known):
         structure[part] = array[part] > mean + np.float32(offset + tolerance)
@@ -225,6 +232,16 @@ def local_means(
         smooth = _smoothed(grey, sigma)[inner]
         np.divide(smooth, weight, out=smooth, where=weight > 0)
         yield slice(start, stop), smooth
+
+
+def _each_slice(array: np.ndarray, rule: Callable[[int, np.ndarray], np.ndarray], storage: Storage) -> np.ndarray:
+    """The structure bool [k, j, i] by a rule of the index and the values of a slice."""
+    structure = storage.empty(array.shape, bool)
+    for k, piece in enumerate(array):
+        structure[k] = rule(k, piece)
+        storage.let_go(array, 0, k)
+        storage.let_go(structure, 0, k)
+    return structure
 
 
 def _smoothed(values: np.ndarray, sigma: object) -> np.ndarray:

@@ -13,6 +13,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from JointQuantLib.errors import BadInput
+from SubchondralBoneAnalysisLib.local_thickness.diameter_map import DiameterMap
+from SubchondralBoneAnalysisLib.local_thickness.storage import Storage
 from SubchondralBoneAnalysisLib.nrrd_writing import write_nrrd
 from SubchondralBoneAnalysisLib.volume_header import (
     SAY_VOXEL_SIZE,
@@ -29,6 +31,7 @@ EVEN_SLICES = 0.01  # of the step from slice to slice, by which a step of a seri
 SAME_PLACE = 0.1  # of a voxel, by which the far ends of two grids may lie apart
 SAME_DIRECTION = 1e-3  # of a unit vector
 STDERR = 2
+SLAB = 32  # slices that are read at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,28 +59,40 @@ class Volume:
         return math.prod(self.spacing_mm)
 
 
-def read_volume(path: str | Path) -> Volume:
+def read_volume(path: str | Path, storage: Storage | None = None) -> Volume:
     """Read a NRRD, NIfTI, MetaImage or TIFF stack, or the DICOM series in a folder.
 
+    :param storage: where its voxels are kept; in memory unless given. From a MetaImage that is not packed they go to
+        the files of a storage slab by slab, from other formats when all have been read.
     :raises BadInput: the volume cannot be used; one sentence that says why and what to do.
     """
     path = Path(path)
     if not path.exists():
         raise BadInput(f"{path} does not exist: check the name of the volume.")
     with _quiet_libraries():
-        volume = _read_series(path) if path.is_dir() else _read_file(path)
+        volume = _read_series(path) if path.is_dir() else _read_file(path, storage or Storage())
     thin = min(volume.array.shape)
     if thin == 1:
         raise BadInput(f"{path} is one voxel thin ({_size(volume)} voxels): a volume is needed, {READABLE}.")
     # The smallest and the largest value are NaN where one value is: no copy of the volume is needed to find it.
-    if not all(np.isfinite(end) for end in (volume.array.min(), volume.array.max())):
+    if not all(np.isfinite(end) for piece in volume.array for end in (piece.min(), piece.max())):
         raise BadInput(f"{path} has voxels that are NaN or infinite: give every voxel a number, 0 where nothing is.")
     return volume
 
 
-def write_volume(path: Path, array: np.ndarray, like: Volume) -> None:
-    """Write `array` [k, j, i] on the grid of `like` as a packed NRRD; bool is stored as 0 and 1 in 8 bit."""
-    write_nrrd(path, array, like.spacing_mm, like.origin_lps, like.direction_lps)
+def voxels_in(path: Path) -> int:
+    """How many voxels a volume has by its header; 0 where that cannot be read, which `read_volume` will say."""
+    with _quiet_libraries():
+        files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(path)) if path.is_dir() else [str(path)]
+        try:
+            return math.prod(_header_of(files[0]).GetSize()) * len(files)
+        except (RuntimeError, IndexError):
+            return 0
+
+
+def write_volume(path: Path, array: np.ndarray | DiameterMap, like: Volume, packed: bool = True) -> None:
+    """Write `array` [k, j, i] on the grid of `like` as an NRRD; bool is stored as 0 and 1 in 8 bit."""
+    write_nrrd(path, array, like.spacing_mm, like.origin_lps, like.direction_lps, packed)
 
 
 def grid_difference(volume: Volume, other: Volume) -> str | None:
@@ -98,13 +113,18 @@ def grid_difference(volume: Volume, other: Volume) -> str | None:
     return None
 
 
-def _read_file(path: Path) -> Volume:
+def _header_of(path: str | Path) -> sitk.ImageFileReader:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    return reader
+
+
+def _read_file(path: Path, storage: Storage) -> Volume:
     try:
         if path.stat().st_size == 0:
             raise BadInput(f"{path} is empty: {READABLE}.")
-        reader.ReadImageInformation()
+        reader = _header_of(path)
     except OSError as error:
         raise BadInput(f"{path} cannot be opened: check that you may read it and that the disk is well.") from error
     except RuntimeError as error:
@@ -133,12 +153,45 @@ def _read_file(path: Path) -> Volume:
     if "pixdim[1]" in header:
         check_nifti(path, header, math.prod(size))
     try:
-        image = reader.Execute()
+        array = _voxels(reader, path, storage)
     except RuntimeError as error:
         raise BadInput(f"{path} is cut short or damaged: copy or save it again.") from error
-    if spacing:
-        image.SetSpacing(spacing)
-    return _volume(image, path, files_of(path))
+    return Volume(
+        array=array,
+        spacing_mm=tuple(spacing or reader.GetSpacing())[::-1],
+        origin_lps=reader.GetOrigin(),
+        direction_lps=reader.GetDirection(),
+        path=path,
+        files=files_of(path),
+    )
+
+
+def _voxels(reader: sitk.ImageFileReader, path: Path, storage: Storage) -> np.ndarray:
+    """The voxels [k, j, i] of a file whose header has been read."""
+    if not storage.in_files:
+        return sitk.GetArrayFromImage(reader.Execute())
+    width, height, depth = reader.GetSize()
+    slab = SLAB if _is_read_in_parts(path) else depth
+    array = None
+    for first in range(0, depth, slab):
+        end = min(first + slab, depth)
+        reader.SetExtractIndex((0, 0, first))
+        reader.SetExtractSize((width, height, end - first))
+        image = reader.Execute()
+        piece = sitk.GetArrayViewFromImage(image)
+        if array is None:
+            array = storage.empty((depth, height, width), piece.dtype)
+        array[first:end] = piece
+        storage.let_go(array, first, end)
+    return array
+
+
+def _is_read_in_parts(path: Path) -> bool:
+    """Whether a part of a file can be had without the rest of it."""
+    if path.suffix.lower() not in (".mha", ".mhd"):
+        return False
+    with path.open("rb") as file:
+        return b"compresseddata = true" not in file.read(4096).lower()
 
 
 def _read_series(folder: Path) -> Volume:

@@ -67,7 +67,7 @@ def assert_table_repeats(folder: Path, result: dict) -> None:
         assert title in HAS_NO_UNIT or UNIT.search(title), f"{title} has no unit"
     said = {"segmentation_description": result["segmentation"]["description"]}
     said |= {"threshold_in_image_unit": result["segmentation"]["threshold"], "region": result["region"]["source"]}
-    said |= {f"srrd_compatible_{key}": value for key, value in result["srrd_compatible"].items()}
+    said |= {f"srrd_compatible_{key}": value for key, value in (result["srrd_compatible"] or {}).items()}
     measures = dict(result["morphometry"])
     axes, lengths = measures.pop("mil_axes_lps"), measures.pop("mil_mm")
     if axes:

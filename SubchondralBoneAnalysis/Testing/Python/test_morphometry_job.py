@@ -156,11 +156,31 @@ def test_the_same_job_gives_the_same_result(files, inside, tmp_path):
 
 
 def test_what_is_too_large_for_memory_gives_the_same_result(files, inside, tmp_path):
-    again = run_morphometry(tmp_path / "x", files / "bone.nrrd", "--region", files / "condyle.nrrd", "--memory", 0.0005)
+    region = ("--region", files / "condyle.nrrd")
+    again = run_morphometry(tmp_path / "x", files / "bone.nrrd", *region, "--memory", 0.0005, pictures=True)
     assert again["morphometry"] == inside[1]["morphometry"]
-    assert sorted(path.name for path in (tmp_path / "x").iterdir()) == sorted(p.name for p in inside[0].iterdir())
-    for name in ("tb_th_mm.nrrd", "tb_sp_mm.nrrd"):
-        assert (tmp_path / "x" / name).read_bytes() == (inside[0] / name).read_bytes()
+    assert again["srrd_compatible"] is None
+    assert sum("memory" in warning for warning in again["warnings"]) >= 2
+    for name in ("structure.nrrd", "region.nrrd", "tb_th_mm.nrrd", "tb_sp_mm.nrrd"):
+        assert np.array_equal(read(tmp_path / "x" / name), read(inside[0] / name))
+        assert b"encoding: raw" in (tmp_path / "x" / name).read_bytes()[:400]
+    names = {path.name for path in (tmp_path / "x").iterdir()}
+    assert "report.html" in names
+    assert not any(name.startswith(("view_", "scratch-")) or name == "scene.mrb" for name in names)
+    page = (tmp_path / "x" / "report.html").read_text("utf-8")
+    assert "mean Tb.Th (raw)" in page
+
+
+@pytest.mark.parametrize(
+    "options", [("fixed", "--threshold", 400), ("otsu",), ("local", "--window", 1.2, "--threshold", 300)]
+)
+def test_grey_values_that_are_too_large_for_memory_are_segmented_alike(tmp_path, options):
+    """A MetaImage is read slab by slab."""
+    path = write(tmp_path / "grey.mha", np.where(BONE, 800, -50).astype(np.int16))
+    in_memory = run_morphometry(tmp_path / "m", path, "--segmentation", *options)
+    in_files = run_morphometry(tmp_path / "f", path, "--segmentation", *options, "--memory", 0.0005, pictures=True)
+    assert in_files["morphometry"] == in_memory["morphometry"]
+    assert in_files["segmentation"] == in_memory["segmentation"]
 
 
 def test_no_folder_of_a_patient_is_written_out(inside):
