@@ -328,7 +328,7 @@ def _add_morphometry_arguments(morphometry: argparse.ArgumentParser) -> None:
         choices=("context", "unknown"),
         help="the structure outside the region is seen and not measured, or unknown (default: context)",
     )
-    morphometry.add_argument("--memory", type=_gigabytes, metavar="GB", help="use about GB gigabytes at most")
+    morphometry.add_argument("--memory", type=_gigabytes, metavar="GB", help="where it would take more than GB gigabytes, keep the arrays in files")
     morphometry.add_argument("--threads", type=_positive_number, metavar="N", help="use N threads (default: all)")
     bone = morphometry.add_argument_group("how the bone is found")
     bone.add_argument(

@@ -44,7 +44,8 @@ class Morphometry:
         `tb_n_parfitt_per_mm` = BV/TV over Tb.Th, `tb_n_plate_per_mm` = 1/(Tb.Th + Tb.Sp), both with the corrected
         values, `tb_n_direct_per_mm` = 1/mean distance of the mid-axes. Three numbers, not one: never mix them.
     Shape
-        `euler_number`, `conn_d_per_mm3` connectivity density (Odgaard and Gundersen 1993), `smi` structure model index
+        `euler_number` of what lies in whole cells of the region, `conn_d_per_mm3` connectivity density = (1 - Euler
+        number) over the volume of these cells (Odgaard and Gundersen 1993), `smi` structure model index
         (0 plates, 3 rods, 4 spheres), `degree_of_anisotropy` = longest over shortest mean intercept length,
         `degree_of_anisotropy_0_to_1` = 1 - (shortest over longest)^2 (BoneJ), `mil_mm` the three mean intercept lengths
         and `mil_axes_lps` their directions, the longest first.
@@ -143,28 +144,32 @@ def measure(
         inside = region if known is None or region is None else region & known
         bone_voxels, voxels = _voxels(codes, inside, workers)
 
-        progress.step(0.0, "Counting local configurations")
+        def begin(fraction: float, text: str) -> None:
+            progress.step(fraction, text)
+            storage.let_go_of_all()
+
+        begin(0.0, "Counting local configurations")
         counts = count_configurations(codes, inside, workers)
         surface = surface_measures(counts, spacing_mm)
         ellipsoid = intercept_ellipsoid(counts, spacing_mm)
 
-        progress.step(0.05, "Measuring the trabecular thickness")
+        begin(0.05, "Measuring the trabecular thickness")
         bone = local_thickness(codes, BONE, lattice, workers, storage, device)
         tb_th = diameters(bone, inside, workers)
-        progress.step(0.3, "Finding the mid-axes")
+        begin(0.3, "Finding the mid-axes")
         axes = mid_axis_codes(codes, bone, half_voxel, workers, storage)
         tb_th_near = _near_border(bone, codes, spacing_mm, inside, workers, storage)
         tb_th_map = DiameterMap(bone.squared_radius, lattice, inside)
         del bone
 
-        progress.step(0.35, "Measuring the trabecular separation")
+        begin(0.35, "Measuring the trabecular separation")
         marrow = local_thickness(codes, MARROW, lattice, workers, storage, device)
         tb_sp = diameters(marrow, inside, workers)
         tb_sp_near = _near_border(marrow, codes, spacing_mm, inside, workers, storage)
         tb_sp_map = DiameterMap(marrow.squared_radius, lattice, inside)
         del marrow, codes
 
-        progress.step(0.65, "Measuring the distance of the mid-axes")
+        begin(0.65, "Measuring the distance of the mid-axes")
         between_axes = diameters(local_thickness(axes, MARROW, lattice, workers, storage, device), inside, workers)
 
     voxel_mm3 = float(np.prod(spacing_mm))
@@ -183,8 +188,8 @@ def measure(
         tb_n_parfitt_per_mm=bv / tv / thickness,
         tb_n_plate_per_mm=1 / (thickness + separation),
         tb_n_direct_per_mm=1 / (between_axes.mean_mm + half_voxel),
-        conn_d_per_mm3=1 / tv - surface.euler_per_mm3,
-        euler_number=surface.euler_per_mm3 * tv,
+        conn_d_per_mm3=1 / surface.cells_mm3 - surface.euler_per_mm3,
+        euler_number=surface.euler_per_mm3 * surface.cells_mm3,
         smi=_ratio(12 * surface.volume_fraction * surface.mean_curvature_per_mm2, surface.surface_per_mm**2),
         **_anisotropy(ellipsoid, direction_lps),
         half_voxel_mm=half_voxel,

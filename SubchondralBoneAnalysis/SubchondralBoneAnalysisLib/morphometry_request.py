@@ -17,7 +17,8 @@ class MorphometryRequest:
     ``context`` that is seen and not measured, or ``unknown`` as what lies beyond the border of the volume;
     ``segmentation``: binary, fixed, otsu or local; ``threshold``: of the fixed method, or floor of the local one;
     ``window_mm`` and ``offset``: of the local method, as :func:`SubchondralBoneAnalysisLib.segmentation.segment`;
-    ``keep_largest``: only the largest connected piece of bone; ``memory_gb`` and ``threads``: what may be used at most.
+    ``keep_largest``: only the largest connected piece of bone; ``memory_gb``: arrays lie in files where
+    more would be taken; ``threads``: how many.
     """
 
     volume: Path

@@ -19,7 +19,7 @@ from SubchondralBoneAnalysisLib.local_configurations import CORNERS, PATTERNS, p
 
 @dataclass(frozen=True)
 class SurfaceMeasures:
-    """All per volume of the region, as far as its cells lie inside.
+    """All per volume of the cells that lie wholly inside the region, which is `cells_mm3`.
 
     `volume_fraction`: bone. `surface_per_mm`: area of the bone surface over the volume of the region, by lines in 13
     directions; `mesh_surface_per_mm`: the same by a surface mesh (marching cubes), which follows the steps of the
@@ -33,6 +33,7 @@ class SurfaceMeasures:
     mesh_surface_per_mm: float
     mean_curvature_per_mm2: float
     euler_per_mm3: float
+    cells_mm3: float
 
 
 def surface_measures(counts: np.ndarray, spacing_mm: tuple[float, float, float]) -> SurfaceMeasures:
@@ -50,6 +51,7 @@ def surface_measures(counts: np.ndarray, spacing_mm: tuple[float, float, float])
         mesh_surface_per_mm=float(counts @ mesh_areas(tuple(spacing_mm)) / (cells * cell_mm3)),
         mean_curvature_per_mm2=_mean_curvature(counts, spacing_mm),
         euler_per_mm3=float(counts @ euler_contributions() / (cells * cell_mm3)),
+        cells_mm3=float(cells * cell_mm3),
     )
 
 

@@ -21,7 +21,7 @@ class Storage:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._scratch = None if folder is None else tempfile.TemporaryDirectory(prefix="scratch-", dir=folder)
-        self._maps: dict[int, mmap.mmap] = {}
+        self._maps: dict[int, mmap.mmap] = {}  # by the address of the array
 
     @property
     def in_files(self) -> bool:
@@ -49,6 +49,12 @@ class Storage:
         stop = min(len(mapped), (len(array) if end is None else end) * bytes_per_slice)
         if stop > start:
             mapped.madvise(mmap.MADV_DONTNEED, start, stop - start)
+
+    def let_go_of_all(self) -> None:
+        """Give back the memory of all arrays."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            for mapped in self._maps.values():
+                mapped.madvise(mmap.MADV_DONTNEED)
 
     def forget(self, array: np.ndarray) -> None:
         """The array is not needed any more: its file goes with the last reference to it."""

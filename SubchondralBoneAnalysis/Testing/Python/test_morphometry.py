@@ -38,7 +38,7 @@ def test_gyroid_sheets_are_right_to_a_part_of_a_voxel(thickness, error):
     assert mean_of(found, "bv_tv") == pytest.approx(volume, rel=0.02)
     assert mean_of(found, "bs_bv_per_mm") == pytest.approx(area / volume / 40, rel=0.03)
     assert mean_of(found, "smi") == pytest.approx(12 * volume * curvature / area**2, rel=0.1)
-    assert mean_of(found, "conn_d_per_mm3") == pytest.approx(8 / 40**3, rel=0.15)
+    assert mean_of(found, "euler_number") == pytest.approx(-8 * 47**3 / 40**3, rel=0.1)
 
 
 def test_oblique_plates_are_right_on_the_mean():
@@ -155,6 +155,15 @@ def test_the_axes_of_anisotropy_follow_the_direction_of_the_volume():
 def test_what_cannot_be_measured_is_refused(structure, region, words):
     with pytest.raises(ValueError, match=words):
         measure(structure, CUBIC, region)
+
+
+def test_a_ball_and_a_ring_have_no_and_one_loop():
+    place = np.stack(np.mgrid[:40, :40, :40], axis=-1) - 19.5
+    ball = (place**2).sum(axis=-1) < 12**2
+    ring = (np.hypot(place[..., 1], place[..., 2]) - 11) ** 2 + place[..., 0] ** 2 < 4**2
+    assert [measure(body, CUBIC)[0].euler_number for body in (ball, ring)] == pytest.approx([1, 0], abs=1e-9)
+    found = [measure(body, (0.5,) * 3)[0].conn_d_per_mm3 * (39 * 0.5) ** 3 for body in (ball, ring)]
+    assert found == pytest.approx([0, 1], abs=1e-9)
 
 
 def test_what_no_whole_cell_shows_is_none():
