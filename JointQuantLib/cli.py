@@ -86,6 +86,7 @@ def _morphometry(asked: argparse.Namespace, progress: Progress) -> None:
             window_mm=asked.window,
             offset=asked.offset,
             keep_largest=asked.keep_largest,
+            fine=asked.fine,
             outside=asked.outside or "context",
             device=asked.device,
             seed=asked.seed,
@@ -328,7 +329,10 @@ def _add_morphometry_arguments(morphometry: argparse.ArgumentParser) -> None:
         choices=("context", "unknown"),
         help="the structure outside the region is seen and not measured, or unknown (default: context)",
     )
-    morphometry.add_argument("--memory", type=_gigabytes, metavar="GB", help="where it would take more than GB gigabytes, keep the arrays in files")
+    morphometry.add_argument("--fine", action="store_true", help="thin trabeculae too: also Tb.Th by finer spheres")
+    morphometry.add_argument(
+        "--memory", type=_gigabytes, metavar="GB", help="where it would take more gigabytes, keep the arrays in files"
+    )
     morphometry.add_argument("--threads", type=_positive_number, metavar="N", help="use N threads (default: all)")
     bone = morphometry.add_argument_group("how the bone is found")
     bone.add_argument(

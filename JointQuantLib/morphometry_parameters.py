@@ -27,6 +27,7 @@ class Parameter:
     raw_key: str | None = None
     sd_key: str | None = None
     largest_key: str | None = None
+    on_request: bool = False  # then it is left out where it is not given
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,15 @@ GROUPS = (
                 raw_key="tb_th_raw_mm",
                 sd_key="tb_th_sd_mm",
                 largest_key="tb_th_max_mm",
+            ),
+            Parameter(
+                "Tb.Th (fine)",
+                "trabecular thickness",
+                "tb_th_fine_mm",
+                "mm",
+                "The same with spheres that may lie half way between voxels, less one voxel: for thin trabeculae.",
+                HILDEBRAND,
+                on_request=True,
             ),
         ),
     ),
@@ -183,3 +193,8 @@ GROUPS = (
         ),
     ),
 )
+
+
+def given(group: ParameterGroup, measures: dict) -> list[Parameter]:
+    """The parameters of a group that a result shows: those that were measured, or should have been."""
+    return [p for p in group.parameters if not p.on_request or measures.get(p.key) is not None]

@@ -148,6 +148,7 @@ def measured_numbers(sample: Sample, spacing_mm: tuple[float, float, float]) -> 
             f"{name}_max_mm": inside.max(),
         }
     return {key: float(value) for key, value in numbers.items()} | {
+        "tb_th_fine_mm": 0.2019,
         "tb_th_plate_mm": 0.2076,
         "tb_th_mesh_plate_mm": 0.1913,
         "tb_n_parfitt_per_mm": float(bv / tv / numbers["tb_th_mm"]),

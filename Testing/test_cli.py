@@ -157,8 +157,9 @@ def test_help_names_every_option_of_the_morphometry(capsys):
     said = capsys.readouterr().out
     for option in ("--region", "--outside", "--segmentation", "--threshold", "--window", "--offset"):
         assert option in said
-    for option in ("--keep-largest", "--memory", "--threads", "--device", "--seed", "--progress", "--overwrite"):
+    for option in ("--keep-largest", "--fine", "--memory", "--threads", "--device", "--seed", "--progress"):
         assert option in said
+    assert "--overwrite" in said
 
 
 # ------------------------------------------------------------------------------------------------ after the analysis
@@ -246,7 +247,7 @@ def test_what_was_asked_reaches_the_morphometry(monkeypatch, tmp_path):
     monkeypatch.setattr("JointQuantLib.cli._write_pictures", lambda *_: None)
     command = ["morphometry", "v.nrrd", "--out", str(tmp_path / "x"), "--progress", "none"]
     options = ["--region", "r.nrrd", "--outside", "unknown", "--segmentation", "local", "--threshold=-100.5"]
-    options += ["--window", "1.5", "--offset", "-20", "--keep-largest", "--memory", "2.5", "--threads", "2"]
+    options += ["--window", "1.5", "--offset", "-20", "--keep-largest", "--fine", "--memory", "2.5", "--threads", "2"]
     assert main([*command, *options, "--seed", "7", "--device", "cuda:1"]) == 0
     assert main([*command[:3], str(tmp_path / "y"), *command[4:]]) == 0
     everything = {
@@ -257,6 +258,7 @@ def test_what_was_asked_reaches_the_morphometry(monkeypatch, tmp_path):
         "window_mm": 1.5,
         "offset": -20.0,
         "keep_largest": True,
+        "fine": True,
         "outside": "unknown",
         "device": "cuda:1",
         "seed": 7,
@@ -264,7 +266,7 @@ def test_what_was_asked_reaches_the_morphometry(monkeypatch, tmp_path):
         "threads": 2,
     }
     nothing = dict.fromkeys(everything) | {"volume": Path("v.nrrd"), "segmentation": "binary", "keep_largest": False}
-    nothing |= {"outside": "context", "device": "auto", "seed": 0}
+    nothing |= {"fine": False, "outside": "context", "device": "auto", "seed": 0}
     assert [vars(request) for request in asked] == [everything, nothing]
 
 

@@ -256,12 +256,21 @@ def test_without_an_srrd_set_there_is_no_box_of_it(folder):
     assert "srrd" not in page.sections
 
 
-@pytest.mark.parametrize("key", [*(p.key for group in GROUPS for p in group.parameters), "half_voxel_mm", "mil_mm"])
+ALWAYS = [p.key for group in GROUPS for p in group.parameters if not p.on_request]
+
+
+@pytest.mark.parametrize("key", [*ALWAYS, "half_voxel_mm", "mil_mm"])
 def test_a_number_that_cannot_be_given_is_a_dash(folder, key):
     page = page_of(changed(folder, lambda content: content["morphometry"].update({key: None})))
     named = [p for group in GROUPS for p in group.parameters if p.key == key]
     for parameter in named:
         assert page.row(f"{parameter.name} {parameter.words}")[1].startswith("–")
+
+
+def test_what_was_not_asked_for_has_no_row(folder):
+    assert "Tb.Th (fine)" in page_of(folder).text("parameters")
+    page = page_of(changed(folder, lambda content: content["morphometry"].update({"tb_th_fine_mm": None})))
+    assert "Tb.Th (fine)" not in page.text("parameters")
 
 
 @pytest.mark.parametrize("missing", ["tb_th_mm.nrrd", "tb_sp_mm.nrrd", "structure.nrrd", "region.nrrd"])

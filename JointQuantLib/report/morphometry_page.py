@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from JointQuantLib.morphometry_folder import REGION, STRUCTURE, TB_SP, TB_TH, MorphometryFolder, read_morphometry
-from JointQuantLib.morphometry_parameters import GROUPS
+from JointQuantLib.morphometry_parameters import GROUPS, given
 from JointQuantLib.thickness_colors import TICKS, scale_top, tb_sp_ramp, tb_th_ramp
 from JointQuantLib.volume_planes import axis_letters, middle_of
 
@@ -101,7 +101,7 @@ def parameter_rows(measures: dict) -> list[dict]:
                     "sd": beside(measures, parameter.sd_key, parameter.key),
                     "largest": beside(measures, parameter.largest_key, parameter.key),
                 }
-                for parameter in group.parameters
+                for parameter in given(group, measures)
             ],
         }
         for group in GROUPS

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from JointQuantLib.morphometry_folder import TB_SP, TB_TH, MorphometryFolder, read_morphometry
-from JointQuantLib.morphometry_parameters import GROUPS
+from JointQuantLib.morphometry_parameters import GROUPS, given
 from JointQuantLib.scene.colors import add_color_scale, add_legend
 from JointQuantLib.scene.folders import Folders
 from JointQuantLib.scene.morphometry_volumes import add_map, add_segmentation, add_structure
@@ -52,7 +52,7 @@ def build_scene(folder: Path, scene) -> MorphometryNodes:
 
 def add_parameters_table(scene, result: MorphometryFolder):
     """A row for every parameter: its value, the raw one, spread and largest value, unit, definition and source."""
-    rows = [parameter for group in GROUPS for parameter in group.parameters]
+    rows = [parameter for group in GROUPS for parameter in given(group, result.measures)]
 
     def numbers(keys: list[str | None]) -> list[str]:
         given = [None if key is None else result.measures.get(key) for key in keys]

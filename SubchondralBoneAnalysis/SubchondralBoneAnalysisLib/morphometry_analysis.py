@@ -106,6 +106,7 @@ def measured_on(
             device=device,
             threads=request.threads,
             scratch=scratch,
+            fine=request.fine,
             progress=progress,
         )
 

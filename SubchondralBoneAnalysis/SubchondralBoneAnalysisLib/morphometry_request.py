@@ -17,8 +17,8 @@ class MorphometryRequest:
     ``context`` that is seen and not measured, or ``unknown`` as what lies beyond the border of the volume;
     ``segmentation``: binary, fixed, otsu or local; ``threshold``: of the fixed method, or floor of the local one;
     ``window_mm`` and ``offset``: of the local method, as :func:`SubchondralBoneAnalysisLib.segmentation.segment`;
-    ``keep_largest``: only the largest connected piece of bone; ``memory_gb``: arrays lie in files where
-    more would be taken; ``threads``: how many.
+    ``keep_largest``: only the largest connected piece of bone; ``fine``: Tb.Th also with spheres that may lie half way
+    between voxels; ``memory_gb``: arrays lie in files where more would be taken; ``threads``: how many.
     """
 
     volume: Path
@@ -28,6 +28,7 @@ class MorphometryRequest:
     window_mm: float | None = None
     offset: float | None = None
     keep_largest: bool = False
+    fine: bool = False
     outside: str = CONTEXT
     device: str = "auto"
     seed: int = 0

@@ -41,6 +41,27 @@ def test_gyroid_sheets_are_right_to_a_part_of_a_voxel(thickness, error):
     assert mean_of(found, "euler_number") == pytest.approx(-8 * 47**3 / 40**3, rel=0.1)
 
 
+@pytest.mark.parametrize("thickness", [3, 3.5, 4, 5, 6])
+def test_finer_spheres_are_right_within_a_tenth_of_a_voxel(thickness):
+    structure, region = gyroid_sheet(70, thickness, 40, 3), inner(70, 14)
+    found, _ = measure(structure, CUBIC, region, fine=True)
+    assert found.tb_th_fine_mm == pytest.approx(thickness, abs=0.1)
+
+
+def test_the_finer_spheres_are_the_definition_on_the_finer_grid():
+    structure = trabecular(20, seed=9)[:, :18, :16]
+    finer = np.zeros([2 * n - 1 for n in structure.shape], bool)
+    finer[::2, ::2, ::2] = ~structure  # the surface: centres of marrow voxels
+    inside = structure
+    for axis in range(3):  # between two, four or eight voxels that all are bone
+        ahead, behind = (np.delete(inside, end, axis) for end in (0, -1))
+        inside = np.insert(inside, np.arange(1, inside.shape[axis]), ahead & behind, axis)
+    squared, _ = squared_radius_by_openings(inside, finer, (1, 1, 1))
+    expected = np.sqrt(squared[::2, ::2, ::2][structure]).mean() - 1  # in half voxels: 2r less one voxel
+    assert measure(structure, CUBIC, fine=True)[0].tb_th_fine_mm == pytest.approx(expected)
+    assert measure(structure, CUBIC)[0].tb_th_fine_mm is None
+
+
 def test_oblique_plates_are_right_on_the_mean():
     random = np.random.default_rng(4)
     found = [measure(sheets(70, 5, 16, random.standard_normal(3)), CUBIC, inner(70, 18))[0] for _ in range(6)]
@@ -55,7 +76,7 @@ def test_oblique_plates_are_right_on_the_mean():
 
 def test_the_numbers_follow_the_size_of_the_voxels():
     structure, region = trabecular(48, seed=1), inner(48, 8)
-    small, large = (measure(structure, (s, s, s), region)[0] for s in (0.02, 0.06))
+    small, large = (measure(structure, (s, s, s), region, fine=True)[0] for s in (0.02, 0.06))
     powers = {"bv_mm3": 3, "tv_mm3": 3, "bs_mm2": 2, "bs_bv_per_mm": -1, "conn_d_per_mm3": -3}
     same = ("bv_tv", "smi", "euler_number", "degree_of_anisotropy", "degree_of_anisotropy_0_to_1", "mil_axes_lps")
     for name, value in asdict(small).items():
