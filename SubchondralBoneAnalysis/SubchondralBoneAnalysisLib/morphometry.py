@@ -136,10 +136,15 @@ def measure(
     :param threads: how many; one for each processor unless given.
     :param scratch: a folder for arrays that are too large for memory; in memory unless given.
     :param fine: give `tb_th_fine_mm` too, which takes eight times the time and memory of Tb.Th.
-    :raises ValueError: for arrays of different shapes, a region one voxel thin, without bone or without marrow.
+    :raises ValueError: for arrays that are not bool, not of three dimensions or of different shapes, and for a region
+        that is one voxel thin, without bone or without marrow.
     """
-    for name, mask in (("region", region), ("known", known)):
-        if mask is not None and mask.shape != structure.shape:
+    for name, mask in (("structure", structure), ("region", region), ("known", known)):
+        if mask is None:
+            continue
+        if mask.dtype != bool or mask.ndim != 3:
+            raise ValueError(f"{name} is of {mask.dtype} in {mask.ndim} dimensions: three dimensions of bool are needed")
+        if mask.shape != structure.shape:
             raise ValueError(f"{name} has the shape {mask.shape}, the structure {structure.shape}")
     progress = progress or Progress("none")
     lattice = Lattice.of(spacing_mm, structure.shape)

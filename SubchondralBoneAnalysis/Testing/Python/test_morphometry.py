@@ -171,6 +171,9 @@ def test_the_axes_of_anisotropy_follow_the_direction_of_the_volume():
         (trabecular(9)[:1], None, "one voxel thin"),
         (trabecular(9), np.zeros((9, 9, 9), bool), "one voxel thin"),
         (trabecular(9), np.ones((9, 9, 8), bool), "the shape"),
+        (trabecular(9).astype(float), None, "bool are needed"),
+        (trabecular(9), np.full((9, 9, 9), 255, np.uint8), "bool are needed"),
+        (trabecular(9)[0], None, "three dimensions"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(structure, region, words):
