@@ -143,7 +143,7 @@ def measure(
         if mask is None:
             continue
         if mask.dtype != bool or mask.ndim != 3:
-            raise ValueError(f"{name} is of {mask.dtype} in {mask.ndim} dimensions: three dimensions of bool are needed")
+            raise ValueError(f"{name} is {mask.dtype} in {mask.ndim} dimensions: three dimensions of bool are needed")
         if mask.shape != structure.shape:
             raise ValueError(f"{name} has the shape {mask.shape}, the structure {structure.shape}")
     progress = progress or Progress("none")

@@ -11,12 +11,16 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import closure
 import hand_films
 import loss_maps
+import morphometry_phantoms
+import morphometry_real
+import morphometry_speed
 import other_joints
 import outlines
 import registration_bench
@@ -36,7 +40,8 @@ REAL_FILMS = (  # subject, file, title, what measures it on a part of the films
     ("outlines", "outlines", "Regions of the bones against those drawn by people", outlines.measure),
     ("outlines", "outlines_closure", "Closure with drawn and with found regions", outlines.measure_closure),
 )
-SUBJECTS = ("loss_maps", "known_motion", "registration", "finder", "outlines")
+MORPHOMETRY = ("morphometry_phantoms", "morphometry_real", "morphometry_speed")
+SUBJECTS = ("loss_maps", "known_motion", "registration", "finder", "outlines", *MORPHOMETRY)
 
 
 def main(arguments: list[str]) -> None:
@@ -53,6 +58,12 @@ def main(arguments: list[str]) -> None:
     parts = ("development",) if asked.development else ("development", "evaluation")
     if "known_motion" in asked.only:
         _known_motion(parts)
+    for subject in MORPHOMETRY:
+        if subject in asked.only:
+            for name, title, rows in _morphometry(subject):
+                _report(name, title, rows)
+    if set(asked.only) <= set(MORPHOMETRY):
+        return
     if not (SHARED_DATA / "mcp-series").is_dir() or not (SHARED_DATA / "hand-radiographs").is_dir():
         print("Real films: skipped, ../shared/data is not there.")
         return
@@ -67,6 +78,24 @@ def main(arguments: list[str]) -> None:
             _report(f"{name}_{part}", f"{title}, {part}", rows)
             if part == "evaluation":
                 _log([{"test": name.replace("_", " ")} | row for row in rows])
+
+
+def _morphometry(subject: str) -> Iterator[tuple[str, str, list[dict]]]:
+    """The tables (name, title, rows) of a subject of the trabecular morphometry."""
+    if subject == "morphometry_phantoms":
+        yield from morphometry_phantoms.thickness_and_separation()
+        yield "morphometry_correction", "What raw 2r is too large by", morphometry_phantoms.correction()
+        yield "morphometry_fine", "Gyroid sheets with centres between voxels", morphometry_phantoms.fine_correction()
+        yield "morphometry_connectivity", "Connectivity of known bodies", morphometry_phantoms.connectivity()
+        yield "morphometry_anisotropy", "Degree of anisotropy of known bodies", morphometry_phantoms.anisotropy()
+    elif subject == "morphometry_speed":
+        yield from morphometry_speed.tables()
+    elif morphometry_real.available(SHARED_DATA):
+        yield "morphometry_fraction", "BV/TV of the human cube", morphometry_real.cube(SHARED_DATA)
+        yield "morphometry_cube", "The human cube", morphometry_real.cube_thickness(SHARED_DATA)
+        yield "morphometry_specimen", "A specimen that fills part of its box", morphometry_real.specimen(SHARED_DATA)
+    else:
+        print("Real trabecular bone: skipped, ../shared/data/trabecular-microct is not there.")
 
 
 def _known_motion(parts: tuple[str, ...]) -> None:
