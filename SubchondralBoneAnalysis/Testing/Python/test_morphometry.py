@@ -186,6 +186,7 @@ def test_a_ball_and_a_ring_have_no_and_one_loop():
     ball = (place**2).sum(axis=-1) < 12**2
     ring = (np.hypot(place[..., 1], place[..., 2]) - 11) ** 2 + place[..., 0] ** 2 < 4**2
     assert [measure(body, CUBIC)[0].euler_number for body in (ball, ring)] == pytest.approx([1, 0], abs=1e-9)
+    assert measure(ball, (0.5,) * 3)[0].bs_mm2 == pytest.approx(4 * np.pi * 6**2, rel=0.01)
     found = [measure(body, (0.5,) * 3)[0].conn_d_per_mm3 * (39 * 0.5) ** 3 for body in (ball, ring)]
     assert found == pytest.approx([0, 1], abs=1e-9)
 
