@@ -38,8 +38,8 @@ class Morphometry:
         `bs_mm2`, `bs_bv_per_mm`: by lines in 13 directions (see surface_measures).
     Thickness and separation (Hildebrand and Ruegsegger 1997)
         `*_raw_mm`: mean diameter 2r, as other programs give it; `*_mm`: less `half_voxel_mm`, because 2r reaches from
-        voxel centre to voxel centre and is half a voxel too large for plates and sheets on the mean (for thin rods it is
-        a fifth of a voxel too small already); `*_sd_mm`, `*_max_mm` of 2r.
+        voxel centre to voxel centre and is half a voxel too large for plates and sheets on the mean (for thin rods it
+        is a fifth of a voxel too small already); `*_sd_mm`, `*_max_mm` of 2r.
         `tb_th_fine_mm`: with spheres that may lie half way between voxels, 2r less a whole voxel; only where asked for.
         `tb_th_plate_mm` = 2 BV/BS, the plate model (Parfitt 1987), `tb_th_mesh_plate_mm` the same with the area of the
         marching-cubes mesh: cross-checks.
