@@ -10,10 +10,9 @@ import numpy as np
 
 from JointQuantLib.job import Progress
 from SubchondralBoneAnalysisLib.anisotropy import InterceptEllipsoid, intercept_ellipsoid
-from SubchondralBoneAnalysisLib.border import near_border, near_unknown
 from SubchondralBoneAnalysisLib.diameter_statistics import Diameters, diameters
 from SubchondralBoneAnalysisLib.local_configurations import count_configurations
-from SubchondralBoneAnalysisLib.local_thickness import ThicknessMap, local_thickness
+from SubchondralBoneAnalysisLib.local_thickness import local_thickness
 from SubchondralBoneAnalysisLib.local_thickness.diameter_map import DiameterMap
 from SubchondralBoneAnalysisLib.local_thickness.distance_map import UNKNOWN
 from SubchondralBoneAnalysisLib.local_thickness.fine_centres import fine_thickness
@@ -21,11 +20,13 @@ from SubchondralBoneAnalysisLib.local_thickness.lattice import Lattice
 from SubchondralBoneAnalysisLib.local_thickness.storage import Storage
 from SubchondralBoneAnalysisLib.local_thickness.workers import Workers
 from SubchondralBoneAnalysisLib.mid_axis import mid_axis_codes
+from SubchondralBoneAnalysisLib.near_border import near_border
 from SubchondralBoneAnalysisLib.surface_measures import surface_measures
 
 BONE, MARROW = 1, 0
 NO_TURN = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 SLICES = 16
+LONGEST_FINE = 1.5  # longest edge of a voxel over its shortest: beyond, a centre between slices slips through a plate
 
 
 @dataclass(frozen=True)
@@ -64,19 +65,19 @@ class Morphometry:
     tv_mm3: float
     bs_mm2: float
     bs_bv_per_mm: float | None
-    tb_th_mm: float
+    tb_th_mm: float | None
     tb_th_raw_mm: float
     tb_th_sd_mm: float
     tb_th_max_mm: float
     tb_th_fine_mm: float | None
     tb_th_plate_mm: float | None
     tb_th_mesh_plate_mm: float | None
-    tb_sp_mm: float
+    tb_sp_mm: float | None
     tb_sp_raw_mm: float
     tb_sp_sd_mm: float
     tb_sp_max_mm: float
-    tb_n_parfitt_per_mm: float
-    tb_n_plate_per_mm: float
+    tb_n_parfitt_per_mm: float | None
+    tb_n_plate_per_mm: float | None
     tb_n_direct_per_mm: float
     conn_d_per_mm3: float
     euler_number: float
@@ -136,7 +137,8 @@ def measure(
     :param device: "cpu", or a device of PyTorch, which gives the same maps.
     :param threads: how many; one for each processor unless given.
     :param scratch: a folder for arrays that are too large for memory; in memory unless given.
-    :param fine: give `tb_th_fine_mm` too, which takes eight times the time and memory of Tb.Th.
+    :param fine: give `tb_th_fine_mm` too, which takes eight times the time and memory of Tb.Th; None in voxels that are
+        more than 1.5 times as long as wide, where it would be wrong.
     :raises ValueError: for arrays that are not bool, not of three dimensions or of different shapes, and for a region
         that is one voxel thin, without bone or without marrow.
     """
@@ -169,11 +171,11 @@ def measure(
         tb_th = diameters(bone, inside, workers)
         begin(0.3, "Finding the mid-axes")
         axes = mid_axis_codes(codes, bone, half_voxel, workers, storage)
-        tb_th_near = _near_border(bone, codes, spacing_mm, inside, workers, storage)
+        tb_th_near = near_border(bone, codes, spacing_mm, inside, workers, storage)
         tb_th_map = DiameterMap(bone.squared_radius, lattice, inside)
         del bone
         tb_th_fine = None
-        if fine:
+        if fine and max(spacing_mm) <= LONGEST_FINE * min(spacing_mm):
             begin(0.32, "Measuring the trabecular thickness with centres between voxels")
             between = fine_thickness(codes, BONE, spacing_mm, workers, storage, device)
             tb_th_fine = diameters(between, inside, workers).mean_mm - 2 * half_voxel
@@ -182,7 +184,7 @@ def measure(
         begin(0.35, "Measuring the trabecular separation")
         marrow = local_thickness(codes, MARROW, lattice, workers, storage, device)
         tb_sp = diameters(marrow, inside, workers)
-        tb_sp_near = _near_border(marrow, codes, spacing_mm, inside, workers, storage)
+        tb_sp_near = near_border(marrow, codes, spacing_mm, inside, workers, storage)
         tb_sp_map = DiameterMap(marrow.squared_radius, lattice, inside)
         del marrow, codes
 
@@ -191,7 +193,7 @@ def measure(
 
     voxel_mm3 = float(np.prod(spacing_mm))
     tv, bv = voxels * voxel_mm3, bone_voxels * voxel_mm3
-    thickness, separation = tb_th.mean_mm - half_voxel, tb_sp.mean_mm - half_voxel
+    thickness, separation = _corrected(tb_th, half_voxel), _corrected(tb_sp, half_voxel)
     found = Morphometry(
         bv_tv=bv / tv,
         bv_mm3=bv,
@@ -203,8 +205,8 @@ def measure(
         tb_th_plate_mm=_ratio(2 * surface.volume_fraction, surface.surface_per_mm),
         tb_th_mesh_plate_mm=_ratio(2 * surface.volume_fraction, surface.mesh_surface_per_mm),
         **_thickness(tb_sp, "tb_sp", half_voxel),
-        tb_n_parfitt_per_mm=bv / tv / thickness,
-        tb_n_plate_per_mm=1 / (thickness + separation),
+        tb_n_parfitt_per_mm=None if thickness is None else bv / tv / thickness,
+        tb_n_plate_per_mm=None if None in (thickness, separation) else 1 / (thickness + separation),
         tb_n_direct_per_mm=1 / (between_axes.mean_mm + half_voxel),
         conn_d_per_mm3=1 / surface.cells_mm3 - surface.euler_per_mm3,
         euler_number=surface.euler_per_mm3 * surface.cells_mm3,
@@ -242,28 +244,19 @@ def _voxels(codes: np.ndarray, inside: np.ndarray | None, workers: Workers) -> t
     return int(bone), int(voxels)
 
 
-def _near_border(
-    found: ThicknessMap,
-    codes: np.ndarray,
-    spacing_mm: tuple[float, float, float],
-    inside: np.ndarray | None,
-    workers: Workers,
-    storage: Storage,
-) -> float:
-    share = near_border(found, spacing_mm, inside, workers)
-    if any(workers.share(len(codes), SLICES, lambda a, b: bool((codes[a:b] == UNKNOWN).any()))):
-        share = max(share, near_unknown(found, codes, inside, workers, storage))
-    return share
-
-
 def _ratio(above: float, below: float) -> float | None:
     """None where a few voxels of bone lie in the region, and none of them in a whole cell."""
     return above / below if below > 0 else None
 
 
-def _thickness(found: Diameters, name: str, half_voxel: float) -> dict[str, float]:
+def _corrected(found: Diameters, half_voxel: float) -> float | None:
+    """None where the correction is no small part: voxels that are far longer than wide, and bone one of them thin."""
+    return found.mean_mm - half_voxel if found.mean_mm > 2 * half_voxel else None
+
+
+def _thickness(found: Diameters, name: str, half_voxel: float) -> dict[str, float | None]:
     return {
-        f"{name}_mm": found.mean_mm - half_voxel,
+        f"{name}_mm": _corrected(found, half_voxel),
         f"{name}_raw_mm": found.mean_mm,
         f"{name}_sd_mm": found.sd_mm,
         f"{name}_max_mm": found.max_mm,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from JointQuantLib import devices
+from JointQuantLib.errors import BadInput
 from JointQuantLib.job import Progress
+from SubchondralBoneAnalysisLib.local_thickness.distance_map import types_for
+from SubchondralBoneAnalysisLib.local_thickness.lattice import Lattice
 from SubchondralBoneAnalysisLib.local_thickness.storage import Storage
 from SubchondralBoneAnalysisLib.morphometry import Maps, Morphometry, measure
 from SubchondralBoneAnalysisLib.morphometry_request import UNKNOWN, MorphometryRequest
@@ -16,9 +20,7 @@ from SubchondralBoneAnalysisLib.morphometry_result import STRUCTURE_FILE, morpho
 from SubchondralBoneAnalysisLib.region import check_measurable, read_region
 from SubchondralBoneAnalysisLib.segmentation import BINARY, segment
 from SubchondralBoneAnalysisLib.srrd_compatible import SrrdCompatible, srrd_compatible
-from SubchondralBoneAnalysisLib.volume import Volume, read_volume, voxels_in, write_volume
-
-BYTES_A_VOXEL = 18  # that measuring has in memory at its largest, as seen at 512 x 512 x 512
+from SubchondralBoneAnalysisLib.volume import Volume, grid_in, read_volume, write_volume
 
 __all__ = ["MorphometryRequest", "analyse_morphometry"]
 
@@ -30,7 +32,7 @@ def analyse_morphometry(request: MorphometryRequest, folder: Path, progress: Pro
     volume, region or threshold that cannot be used, Cancelled when the user stops the job.
     """
     progress.step(0.0, "Reading the volume")
-    in_files = too_large_for_memory(voxels_in(request.volume), request.memory_gb)
+    in_files = too_large_for_memory(request)
     with Storage(folder if in_files else None) as storage:
         volume = read_volume(request.volume, storage)
         region = read_region(request.region, volume, storage) if request.region else None
@@ -48,7 +50,7 @@ def analyse_morphometry(request: MorphometryRequest, folder: Path, progress: Pro
             known=known,
             storage=storage,
         )
-        check_measurable(segmentation.structure, inside, request.region or request.volume)
+        check_measurable(segmentation, inside, request.region or request.volume)
 
         progress.step(0.2, "Measuring the slices by the SRRD-compatible definitions")
         image = segmentation.structure if request.segmentation == BINARY else volume.array
@@ -81,9 +83,20 @@ def known_part(image: np.ndarray, known: np.ndarray | None) -> np.ndarray:
     return image if known is None else np.where(known, image, image.dtype.type(0))
 
 
-def too_large_for_memory(voxels: int, memory_gb: float | None) -> bool:
+def too_large_for_memory(request: MorphometryRequest) -> bool:
     """Whether measuring takes more memory than the user allows, so that all arrays have to lie in files."""
-    return memory_gb is not None and voxels * BYTES_A_VOXEL > memory_gb * 1e9
+    if request.memory_gb is None:
+        return False
+    shape, spacing_mm = grid_in(request.volume)
+    return math.prod(shape) * bytes_a_voxel(shape, spacing_mm, request.fine) > request.memory_gb * 1e9
+
+
+def bytes_a_voxel(shape: tuple[int, int, int], spacing_mm: tuple[float, float, float], fine: bool) -> float:
+    """What measuring has in memory at its largest, as seen at 200 x 200 x 200: it goes by the type of the distances."""
+    if math.prod(shape) == 0:
+        return 0.0
+    size = types_for(Lattice.of(spacing_mm, shape), shape)[0].itemsize
+    return 6 + 4.5 * size + (8 * (1 + 2 * size) if fine else 0)
 
 
 def measured_on(
@@ -94,7 +107,15 @@ def measured_on(
     scratch: Path | None,
     progress: Progress,
 ) -> tuple[tuple[Morphometry, Maps], str]:
-    """Numbers and maps of a structure, and the device they were computed on: the one asked for, or the CPU."""
+    """Numbers and maps of a structure, and the device they were computed on: the one asked for, or the CPU.
+
+    Arrays in files are for the CPU. Of the devices only CUDA has all whole numbers that this takes.
+    """
+    chosen = "cpu" if scratch is not None else request.device
+    if chosen == "mps":
+        raise BadInput("--device mps has not the whole numbers that the morphometry needs: give cpu, or leave it out.")
+    if chosen == "auto" and devices.choose().startswith("mps"):
+        chosen = "cpu"
 
     def work(device: str) -> tuple[Morphometry, Maps]:
         return measure(
@@ -110,7 +131,7 @@ def measured_on(
             progress=progress,
         )
 
-    return devices.run_with_fallback(work, request.device)
+    return devices.run_with_fallback(work, chosen)
 
 
 def write_volumes(folder: Path, bone: Volume, region: np.ndarray | None, maps: Maps, packed: bool) -> None:

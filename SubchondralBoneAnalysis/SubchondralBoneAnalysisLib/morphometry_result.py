@@ -25,6 +25,7 @@ WHOLE_VOLUME = "whole volume"
 FEWEST_VOXELS = 2.0  # across a trabecula, for its thickness to mean something (Bouxsein et al. 2010)
 LARGEST_SHARE_AT_BORDER = 0.25
 MOST_UNEQUAL_EDGES = 1.5
+LARGEST_VOXEL_MM = 1.5
 NO_SRRD = "The SRRD-compatible set is not given: the volume is larger than the memory that the job was allowed."
 
 
@@ -60,7 +61,7 @@ def morphometry_result(
             "versions": versions(),
             "device": device,
             "seed": request.seed,
-            "warnings": _warnings(numbers, bone.spacing_mm) + ([NO_SRRD] if in_files else []),
+            "warnings": _warnings(numbers, bone.spacing_mm, request.fine) + ([NO_SRRD] if in_files else []),
             "volume": {
                 "size_kji": bone.array.shape,
                 "spacing_mm_kji": bone.spacing_mm,
@@ -99,14 +100,22 @@ def write_morphometry_result(folder: Path, result: dict[str, Any]) -> None:
         writer.writerow(row)
 
 
-def _warnings(numbers: dict[str, Any], spacing_mm: tuple[float, float, float]) -> list[str]:
+def _warnings(numbers: dict[str, Any], spacing_mm: tuple[float, float, float], fine: bool) -> list[str]:
     found = []
     thickness, coarsest = numbers["tb_th_mm"], max(spacing_mm)
     if thickness is not None and thickness < FEWEST_VOXELS * coarsest:
         found.append(
-            f"The trabeculae are {thickness:.3g} mm thick, less than {FEWEST_VOXELS:g} voxels of {coarsest:.3g} mm: "
-            "their thickness depends on the voxels more than on the bone."
+            f"The trabeculae are {thickness:.3g} mm thick, less than {FEWEST_VOXELS:g} of the longest voxel edge, "
+            f"{coarsest:.3g} mm: their thickness depends on the voxels more than on the bone."
         )
+    if thickness is None:
+        found.append("The trabeculae are so thin beside the voxels that their thickness is given raw only.")
+    if coarsest > LARGEST_VOXEL_MM:
+        found.append(f"The voxels are {coarsest:.3g} mm long: is the voxel size of the file in millimetres?")
+    if fine and numbers["tb_th_fine_mm"] is None:
+        found.append("Tb.Th by finer spheres is not given: the voxels are more than 1.5 times as long as wide.")
+    if numbers["degree_of_anisotropy"] is None:
+        found.append("The degree of anisotropy is not given: lines of some direction meet hardly a surface.")
     if coarsest > MOST_UNEQUAL_EDGES * min(spacing_mm):
         found.append(
             f"The voxels are {coarsest / min(spacing_mm):.3g} times as long as they are wide, so that structure along "

@@ -10,6 +10,7 @@ import numpy as np
 
 from JointQuantLib.errors import BadInput
 from SubchondralBoneAnalysisLib.local_thickness.storage import Storage
+from SubchondralBoneAnalysisLib.segmentation import Segmentation
 from SubchondralBoneAnalysisLib.volume import Volume, grid_difference, read_volume
 
 
@@ -39,26 +40,28 @@ def read_region(path: Path, volume: Volume, storage: Storage | None = None) -> V
     return region
 
 
-def check_measurable(structure: np.ndarray, region: np.ndarray | None, where: Path) -> None:
+def check_measurable(segmentation: Segmentation, region: np.ndarray | None, where: Path) -> None:
     """Refuse what has no bone or no marrow to measure, or only one voxel of it along an axis.
 
-    :param structure: bool [k, j, i], true in bone.
     :param region: bool [k, j, i], what is measured; the whole volume if None.
     :param where: the file to be named: that of the region, else that of the volume.
     """
-    of_what = "segmented as the job was told, " if region is None else "as a region "
+    of_what = "" if region is None else "as a region "
     if region is not None and not has_block(region):
         raise BadInput(f"{where} is one voxel thin as a region: mark a part that is several voxels wide.")
-    found = {"bone": extent(structure, region), "marrow": extent(structure, region, of=False)}
+    how = segmentation.description.rstrip(".")
+    found = {"bone": extent(segmentation.structure, region), "marrow": extent(segmentation.structure, region, of=False)}
     other = {"bone": "marrow", "marrow": "bone"}
     for name, part in found.items():
         if part.voxels == 0:
             raise BadInput(
-                f"{where} {of_what}holds no {name}, {other[name]} only: check the segmentation, and what is measured."
+                f"{where} {of_what}holds no {name}, {other[name]} only ({how}): check the segmentation, and what is "
+                "measured."
             )
         if min(part.box) == 1:
             raise BadInput(
-                f"{where} {of_what}holds {name} that is one voxel thin altogether: give a larger or finer volume."
+                f"{where} {of_what}holds {name} that is one voxel thin altogether ({how}): check the segmentation, or "
+                "give a larger or finer volume."
             )
 
 

@@ -18,6 +18,7 @@ SMALLEST_PIXELS = 4  # smaller objects are removed, smaller holes filled
 SMALLEST_ON_SKELETON = 0.9  # pixels
 SPACE_FACTOR = 3.0
 SMALLEST_VALUE = 1e-6  # a slice with no more than this does not count
+MOST_PIXELS = 4000  # along an edge of a slice: no knee is wider than 40 cm
 MARGIN_PIXELS = 8  # around the region: more than the window of the local threshold reaches
 
 FINE_MM = 0.05
@@ -30,6 +31,7 @@ FINE_NOTE = (
     "the structure."
 )
 GREY_NOTE = "Bone is what the paper's own local threshold finds, not what the segmentation of this job found."
+LARGE_NOTE = "The slices are wider than any knee, so the set is not given: is the voxel size in millimetres?"
 NOTHING_NOTE = "No slice holds both bone and space in the region by these definitions."
 
 
@@ -84,9 +86,11 @@ def srrd_compatible(
     """
     axis = sagittal_axis(direction_lps)
     plane_mm = tuple(spacing_mm[a] for a in range(3) if a != axis)
+    notes = [DEFINITION_NOTE] if image.dtype == bool else [DEFINITION_NOTE, GREY_NOTE]
+    widths = [n * edge for a, (n, edge) in enumerate(zip(image.shape, spacing_mm, strict=True)) if a != axis]
+    if max(widths) > MOST_PIXELS * PIXEL_MM:
+        return SrrdCompatible(None, None, None, None, 0, " ".join([*notes, LARGE_NOTE]))
     values = []
-    if progress is not None:
-        progress.step(0.0, "Measuring the slices by the SRRD-compatible definitions")
     slices = np.moveaxis(image, axis, 0)
     insides = [None] * len(slices) if region is None else np.moveaxis(region, axis, 0)
     for piece, inside in zip(slices, insides, strict=True):
@@ -94,7 +98,6 @@ def srrd_compatible(
             progress.check()
         values.append(slice_values(piece, plane_mm, inside))
     thickness, spacing = ([pair[phase] for pair in values if pair[phase] > SMALLEST_VALUE] for phase in (0, 1))
-    notes = [DEFINITION_NOTE] if image.dtype == bool else [DEFINITION_NOTE, GREY_NOTE]
     if min(plane_mm) < FINE_MM:
         notes.append(FINE_NOTE.format(finest=min(plane_mm)))
     if not thickness or not spacing:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +13,7 @@ from JointQuantLib.errors import BadInput
 from SubchondralBoneAnalysisLib.local_thickness.diameter_map import DiameterMap
 from SubchondralBoneAnalysisLib.local_thickness.storage import Storage
 from SubchondralBoneAnalysisLib.nrrd_writing import write_nrrd
+from SubchondralBoneAnalysisLib.quiet_libraries import quiet_libraries
 from SubchondralBoneAnalysisLib.volume_header import (
     SAY_VOXEL_SIZE,
     check_nifti,
@@ -30,7 +28,6 @@ POSITION = "0020|0032"  # Image Position (Patient)
 EVEN_SLICES = 0.01  # of the step from slice to slice, by which a step of a series may differ
 SAME_PLACE = 0.1  # of a voxel, by which the far ends of two grids may lie apart
 SAME_DIRECTION = 1e-3  # of a unit vector
-STDERR = 2
 SLAB = 32  # slices that are read at a time
 
 
@@ -69,7 +66,7 @@ def read_volume(path: str | Path, storage: Storage | None = None) -> Volume:
     path = Path(path)
     if not path.exists():
         raise BadInput(f"{path} does not exist: check the name of the volume.")
-    with _quiet_libraries():
+    with quiet_libraries():
         volume = _read_series(path) if path.is_dir() else _read_file(path, storage or Storage())
     thin = min(volume.array.shape)
     if thin == 1:
@@ -77,17 +74,37 @@ def read_volume(path: str | Path, storage: Storage | None = None) -> Volume:
     # The smallest and the largest value are NaN where one value is: no copy of the volume is needed to find it.
     if not all(np.isfinite(end) for piece in volume.array for end in (piece.min(), piece.max())):
         raise BadInput(f"{path} has voxels that are NaN or infinite: give every voxel a number, 0 where nothing is.")
-    return volume
+    return right_handed(volume)
 
 
-def voxels_in(path: Path) -> int:
-    """How many voxels a volume has by its header; 0 where that cannot be read, which `read_volume` will say."""
-    with _quiet_libraries():
-        files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(path)) if path.is_dir() else [str(path)]
+def right_handed(volume: Volume) -> Volume:
+    """A volume whose axes i, j, k are right-handed: where they are not, k is counted the other way round.
+
+    Slicer keeps no others: it would turn the maps against the volume's own description.
+    """
+    directions = np.reshape(volume.direction_lps, (3, 3))
+    if np.linalg.det(directions) > 0:
+        return volume
+    origin = np.asarray(volume.origin_lps) + directions[:, 2] * volume.spacing_mm[0] * (len(volume.array) - 1)
+    turned = directions * [1, 1, -1]
+    return replace(
+        volume,
+        array=volume.array[::-1],
+        origin_lps=tuple(origin.tolist()),
+        direction_lps=tuple((turned + 0.0).ravel().tolist()),
+    )
+
+
+def grid_in(path: Path) -> tuple[tuple[int, int, int], tuple[float, float, float]]:
+    """Size and spacing (k, j, i) of a volume by its header; size 0 where that cannot be read."""
+    with quiet_libraries():
         try:
-            return math.prod(_header_of(files[0]).GetSize()) * len(files)
+            files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(path)) if path.is_dir() else [str(path)]
+            header = _header_of(files[0])
+            (width, height, *depth), (across, down, *along) = header.GetSize(), header.GetSpacing()
+            return (len(files) * math.prod(depth), height, width), ((*along, 1.0)[0], down, across)
         except (RuntimeError, IndexError):
-            return 0
+            return (0, 0, 0), (1.0, 1.0, 1.0)
 
 
 def write_volume(path: Path, array: np.ndarray | DiameterMap, like: Volume, packed: bool = True) -> None:
@@ -236,24 +253,6 @@ def _volume(image: sitk.Image, path: Path, files: tuple[Path, ...]) -> Volume:
         path=path,
         files=files,
     )
-
-
-@contextmanager
-def _quiet_libraries() -> Iterator[None]:
-    """Let no reader write to standard error: a file that cannot be used is said once, in our own sentence."""
-    try:
-        kept = os.dup(STDERR)
-    except OSError:  # a process without one, as a windowed program on Windows
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, STDERR)
-        yield
-    finally:
-        os.dup2(kept, STDERR)
-        os.close(kept)
-        os.close(nowhere)
 
 
 def _size(volume: Volume) -> str:

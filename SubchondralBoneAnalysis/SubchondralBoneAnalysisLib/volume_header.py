@@ -61,7 +61,8 @@ def tiff_stack(path: Path) -> tuple[int, tuple[float, float, float]]:
     except Exception as error:  # Pillow's parsers raise almost anything on damaged bytes
         raise BadInput(f"{path} is cut short or damaged: save it again as NRRD or MHA.") from error
     notes = dict(re.findall(r"^(\w+)=(.*)$", str(tags.get(TIFF_DESCRIPTION, "")), re.MULTILINE))
-    unit = notes.get("unit", "").strip().encode().decode("unicode_escape", "replace").lower()
+    unit = re.sub(r"\\u([0-9A-Fa-f]{4})", lambda code: chr(int(code[1], 16)), notes.get("unit", "").strip())
+    unit = unit.replace("\N{LATIN CAPITAL LETTER A WITH CIRCUMFLEX}", "").lower()  # of UTF-8 that was read as Latin-1
     try:
         mm = MM_OF_UNIT[unit]
         plane = [mm / float(tags[tag]) for tag in (TIFF_X_RESOLUTION, TIFF_Y_RESOLUTION)]

@@ -6,7 +6,7 @@ several random offsets and turns; a table gives the mean and the standard deviat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +29,7 @@ from SubchondralBoneAnalysisLib.diameter_statistics import diameters
 from SubchondralBoneAnalysisLib.local_thickness import local_thickness
 from SubchondralBoneAnalysisLib.local_thickness.lattice import Lattice
 from SubchondralBoneAnalysisLib.local_thickness.workers import Workers
-from SubchondralBoneAnalysisLib.morphometry import BONE, Morphometry, measure
+from SubchondralBoneAnalysisLib.morphometry import BONE, LONGEST_FINE, Morphometry, measure
 
 VOXELS = {"1:1:1": (1.0, 1.0, 1.0), "1:1:1.5": (1.5, 1.0, 1.0), "1:1:2": (2.0, 1.0, 1.0)}
 FLAT_VOXELS = {"1:1:3": (3.0, 1.0, 1.0), "1:2:2": (2.0, 2.0, 1.0)}  # for the correction only
@@ -139,33 +139,43 @@ def correction() -> list[dict]:
 
 
 def fine_correction() -> list[dict]:
-    """Gyroid sheets with centres on voxels (2r less half an edge) and between them too (less a whole edge)."""
+    """Known bodies with centres on voxels (2r less half an edge) and between them too (less a whole edge)."""
+    sheets = ("gyroid sheets", gyroid_sheet, GYROID_PERIOD, GYROID_THICKNESS)
+    rows = _fine_rows(*sheets, CUBES, oblique=False)
+    for voxels in (voxels for voxels, edges in VOXELS.items() if max(edges) <= LONGEST_FINE * min(edges)):
+        rows += _fine_rows(*sheets, voxels, oblique=True)
+    rows += _fine_rows("plates", plates, PERIOD, PLATE_THICKNESS, CUBES, oblique=True)
+    return rows + _fine_rows("rods", rods, ROD_PERIOD, ROD_DIAMETER, CUBES, oblique=True)
+
+
+def _fine_rows(
+    name: str, body: Callable, period: float, sizes: Sequence[float], voxels: str, *, oblique: bool
+) -> list[dict]:
+    spacing = VOXELS[voxels]
+    edge = float(np.prod(spacing)) ** (1 / 3)
+    places = grid(CORRECTION_EXTENT * edge, spacing)
+    region = inside(places, CORRECTION_MARGIN * edge)
     rows = []
-    for voxels, oblique in ((CUBES, False), *((voxels, True) for voxels in VOXELS)):
-        spacing = VOXELS[voxels]
-        edge = float(np.prod(spacing)) ** (1 / 3)
-        places = grid(CORRECTION_EXTENT * edge, spacing)
-        region = inside(places, CORRECTION_MARGIN * edge)
-        for thickness in GYROID_THICKNESS:
-            found = []
-            for number in range(EACH):
-                turn = Rotation.random(random_state=number) if oblique else NO_TURN
-                shift = GYROID_PERIOD * edge * np.random.default_rng(number).random(3)
-                sheet = gyroid_sheet(turned(places, turn, shift), thickness * edge, GYROID_PERIOD * edge)
-                found.append(measure(sheet, spacing, region, fine=True)[0])
-            fine = [m.tb_th_fine_mm / edge for m in found]
-            rows.append(
-                {
-                    "body": f"gyroid sheets, {'oblique' if oblique else 'aligned'}",
-                    "voxels": voxels,
-                    "cuts": EACH,
-                    "truth": thickness,
-                    "corrected": _spread([m.tb_th_mm / edge for m in found]),
-                    "fine": _spread(fine),
-                    "mean error of fine": round(float(np.mean(fine)) - thickness, 2),
-                    "fine within 0.1": "yes" if abs(np.mean(fine) - thickness) <= 0.1 else "NO",
-                }
-            )
+    for size in sizes:
+        found = []
+        for number in range(EACH):
+            turn = Rotation.random(random_state=number) if oblique else NO_TURN
+            shift = period * edge * np.random.default_rng(number).random(3)
+            structure = body(turned(places, turn, shift), size * edge, period * edge)
+            found.append(measure(structure, spacing, region, fine=True)[0])
+        fine = [m.tb_th_fine_mm / edge for m in found]
+        rows.append(
+            {
+                "body": f"{name}, {'oblique' if oblique else 'aligned'}",
+                "voxels": voxels,
+                "cuts": EACH,
+                "truth": size,
+                "corrected": _spread([m.tb_th_mm / edge for m in found]),
+                "fine": _spread(fine),
+                "mean error of fine": round(float(np.mean(fine)) - size, 2),
+                "fine within 0.1": "yes" if abs(np.mean(fine) - size) <= 0.1 else "NO",
+            }
+        )
     return rows
 
 

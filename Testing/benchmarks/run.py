@@ -85,7 +85,7 @@ def _morphometry(subject: str) -> Iterator[tuple[str, str, list[dict]]]:
     if subject == "morphometry_phantoms":
         yield from morphometry_phantoms.thickness_and_separation()
         yield "morphometry_correction", "What raw 2r is too large by", morphometry_phantoms.correction()
-        yield "morphometry_fine", "Gyroid sheets with centres between voxels", morphometry_phantoms.fine_correction()
+        yield "morphometry_fine", "Known bodies with centres between voxels", morphometry_phantoms.fine_correction()
         yield "morphometry_connectivity", "Connectivity of known bodies", morphometry_phantoms.connectivity()
         yield "morphometry_anisotropy", "Degree of anisotropy of known bodies", morphometry_phantoms.anisotropy()
     elif subject == "morphometry_speed":

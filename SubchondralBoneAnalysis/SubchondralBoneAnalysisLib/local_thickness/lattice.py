@@ -43,10 +43,6 @@ class Lattice:
         # The spacing itself, not its rounding to whole steps, says how long a unit is.
         return cls(weights, math.prod(spacing_mm) ** (2 / 3) / math.prod(weights) ** (1 / 3))
 
-    @property
-    def is_cubic(self) -> bool:
-        return self.weights == (1, 1, 1)
-
     def largest_possible(self, shape: tuple[int, int, int]) -> int:
         """The squared distance of two opposite corners of a volume, in units."""
         return sum(w * (n - 1) ** 2 for w, n in zip(self.weights, shape, strict=True))

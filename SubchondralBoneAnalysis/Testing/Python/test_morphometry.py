@@ -132,6 +132,25 @@ def test_air_around_a_specimen_is_no_marrow_when_it_is_said_to_be_unknown():
     assert unknown.tb_sp_near_border > 0.1
 
 
+def test_what_is_unknown_has_the_same_border_as_the_volume():
+    """A volume that is cut, and the same with all beyond the cut unknown."""
+    structure = trabecular(48, seed=10)
+    known = np.zeros(structure.shape, bool)
+    known[:24] = True
+    cut, _ = measure(structure[:24], CUBIC)
+    unknown, _ = measure(structure, CUBIC, known=known)
+    for name in ("tb_th_raw_mm", "tb_sp_raw_mm", "smi", "tb_n_direct_per_mm", "tb_th_near_border", "tb_sp_near_border"):
+        assert getattr(unknown, name) == pytest.approx(getattr(cut, name)), name
+
+
+def test_a_thickness_that_the_correction_would_make_nothing_of_is_not_given():
+    structure = np.zeros((12, 12, 12), bool)
+    structure[:, 3] = structure[:, 8] = True
+    found, _ = measure(structure, (40.0, 0.1, 0.1))
+    assert found.tb_th_raw_mm == pytest.approx(0.2)
+    assert (found.tb_th_mm, found.tb_n_parfitt_per_mm, found.tb_n_plate_per_mm) == (None, None, None)
+
+
 def test_the_border_of_the_volume_is_no_surface():
     """A slab of marrow between two plates that the volume cuts in the middle keeps its separation."""
     structure = np.zeros((30, 20, 20), bool)

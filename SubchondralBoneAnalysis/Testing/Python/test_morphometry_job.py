@@ -14,10 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from bone_volumes import ball, plates_and_rods, write, write_dicom_series
 from morphometry_jobs import MODULE, REPOSITORY, read, run_morphometry, validator
 
+from JointQuantLib.scene import rendering_available
 from SubchondralBoneAnalysisLib.morphometry import Morphometry
+from SubchondralBoneAnalysisLib.morphometry_analysis import bytes_a_voxel
 
 BONE = plates_and_rods()
 REGION = ball(radius=0.42)
@@ -183,6 +186,49 @@ def test_grey_values_that_are_too_large_for_memory_are_segmented_alike(tmp_path,
     assert in_files["segmentation"] == in_memory["segmentation"]
 
 
+LEFT_HANDED = (0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("name", ["v.nrrd", "v.mha", "v.nii.gz"])
+def test_a_left_handed_volume_is_measured_where_it_is_with_all_its_pictures(tmp_path, name):
+    """Many NIfTI files are: Slicer turns them over as it reads them, so k is counted the other way round."""
+    path = write(tmp_path / name, BONE, direction_lps=LEFT_HANDED)
+    region = write(tmp_path / f"r_{name}", ball(len(BONE), 0.3), direction_lps=LEFT_HANDED)
+    result = run_morphometry(tmp_path / "x", path, "--region", region, pictures=True)
+    assert result["morphometry"]["bv_tv"] == pytest.approx(BONE[ball(len(BONE), 0.3)].mean())
+    given, measured = sitk.ReadImage(str(path)), sitk.ReadImage(str(tmp_path / "x" / "structure.nrrd"))
+    for index in ((3, 5, 7), (20, 11, 30)):
+        place = given.TransformIndexToPhysicalPoint(index)
+        assert measured[measured.TransformPhysicalPointToIndex(place)] == given[index]
+    if rendering_available()[0]:
+        assert {"scene.mrb", "view_tb_th.png"} <= {file.name for file in (tmp_path / "x").iterdir()}
+
+
+def test_voxels_of_centimetres_are_measured_and_asked_about(tmp_path):
+    result = run_morphometry(tmp_path / "x", write(tmp_path / "v.nrrd", BONE, (20.0, 20.0, 20.0)))
+    assert any("in millimetres?" in warning for warning in result["warnings"])
+    assert result["srrd_compatible"]["tb_th_mm"] is None
+    assert "in millimetres?" in result["srrd_compatible"]["note"]
+
+
+def test_finer_spheres_are_not_given_in_long_voxels(tmp_path):
+    long = write(tmp_path / "v.nrrd", BONE, (0.1, 0.05, 0.05))
+    result = run_morphometry(tmp_path / "x", long, "--fine")
+    assert result["morphometry"]["tb_th_fine_mm"] is None
+    assert any("finer spheres" in warning for warning in result["warnings"])
+    cubes = run_morphometry(tmp_path / "y", write(tmp_path / "c.nrrd", BONE, (0.05, 0.05, 0.05)), "--fine")
+    assert cubes["morphometry"]["tb_th_fine_mm"] > 0
+
+
+def test_the_memory_that_is_foreseen_grows_with_the_numbers_that_distances_need():
+    shape = (200, 200, 200)
+    cubes, long, finer = (
+        bytes_a_voxel(shape, *case)
+        for case in (((0.02,) * 3, False), ((0.0821, 0.0607, 0.0607), False), ((0.0821, 0.0607, 0.0607), True))
+    )
+    assert (cubes, long, finer) == pytest.approx((12, 42, 166), rel=0.3)  # as measured
+
+
 def test_no_folder_of_a_patient_is_written_out(inside):
     folder, _ = inside
     for name in ("result.json", "morphometry.csv"):
@@ -201,7 +247,7 @@ def test_the_files_of_a_series_have_one_digest_together(tmp_path):
 def test_structure_that_the_voxels_hardly_show_is_warned_of(tmp_path):
     thin = np.indices((20, 20, 20)).sum(axis=0) % 6 < 1
     warnings = run_morphometry(tmp_path / "x", write(tmp_path / "v.nrrd", thin, (0.2, 0.1, 0.1)))["warnings"]
-    assert any("less than 2 voxels of 0.2 mm" in warning for warning in warnings)
+    assert any("less than 2 of the longest voxel edge, 0.2 mm" in warning for warning in warnings)
     assert any("2 times as long as they are wide" in warning for warning in warnings)
 
 

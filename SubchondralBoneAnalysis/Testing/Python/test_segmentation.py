@@ -12,7 +12,7 @@ from skimage.filters import threshold_otsu
 from JointQuantLib.errors import BadInput
 from SubchondralBoneAnalysisLib import segmentation
 from SubchondralBoneAnalysisLib.region import check_measurable
-from SubchondralBoneAnalysisLib.segmentation import histogram, local_means, segment
+from SubchondralBoneAnalysisLib.segmentation import Segmentation, histogram, local_means, segment
 from SubchondralBoneAnalysisLib.volume import Volume
 
 BONE = plates_and_rods(32)
@@ -245,10 +245,12 @@ SHEET[4] = True
     ],
 )
 def test_what_has_nothing_to_measure_is_refused(structure, region, said):
+    segmentation = Segmentation(structure, "otsu", 7.0, "Bone is every voxel above 7.")
     if said is None:
-        check_measurable(structure, region, Path("v.nrrd"))
+        check_measurable(segmentation, region, Path("v.nrrd"))
         return
     with pytest.raises(BadInput) as refused:
-        check_measurable(structure, region, Path("v.nrrd"))
+        check_measurable(segmentation, region, Path("v.nrrd"))
     assert said in sentence(refused)
+    assert ("above 7" in sentence(refused)) == ("as a region" not in sentence(refused) or "only" in sentence(refused))
     assert sentence(refused).startswith("v.nrrd ")
