@@ -1,0 +1,50 @@
+"""The outer edge of a bone, where its cortex is half as bright as at its peak: the blur of a CT leaves it there."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from SubchondralBoneAnalysisLib.bone_filling import enclosed
+
+SOFT_HU = 40.0  # around a bone: muscle, cartilage, joint fluid
+PEAK_WITHIN_MM = 1.8
+DEEPEST_MM = 1.4  # that a first outline may lie outside of the edge
+HALF_HU = (130.0, 450.0)  # what half of a peak may be: noise below, the trabeculae of a dense plate above
+SMOOTHING_MM = 0.35
+
+
+def peeled(labels: np.ndarray, hu: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:
+    """Labels [k, j, i] of bones without the layer around them that is darker than half of the cortex near it.
+
+    :param labels: whole numbers, 0 outside; outlines that lie a little outside of the bones.
+    """
+    spacing = np.asarray(spacing_mm)
+    smooth = ndimage.gaussian_filter(hu.astype(np.float32), SMOOTHING_MM / spacing)
+    reach = np.maximum(1, np.round(PEAK_WITHIN_MM / spacing)).astype(int)
+    peak = ndimage.maximum_filter(np.where(labels > 0, smooth, SOFT_HU), size=tuple(2 * reach + 1))
+    half = np.clip((peak + SOFT_HU) / 2, *HALF_HU)
+    dark = (labels > 0) & (smooth < half)
+    kept = labels.copy()
+    for _ in range(int(np.ceil(DEEPEST_MM / spacing.min()))):
+        edge = dark & (kept > 0) & _at_edge(kept)
+        if not edge.any():
+            break
+        kept[edge] = 0
+    # Where the cortex is thin, marrow behind it was peeled, too: what the rest of the bone goes around stays.
+    for number, box in enumerate(ndimage.find_objects(kept), 1):
+        if box is not None:
+            kept[box][enclosed(kept[box] == number) & (labels[box] == number)] = number
+    return kept
+
+
+def _at_edge(labels: np.ndarray) -> np.ndarray:
+    """Voxels of a label beside one that has none; the border of the volume is no edge."""
+    edge = np.zeros(labels.shape, bool)
+    for axis in range(3):
+        for step in (1, -1):
+            beside = np.roll(labels, step, axis)
+            first = tuple(slice(None) if a != axis else (0 if step == 1 else -1) for a in range(3))
+            beside[first] = labels[first]
+            edge |= beside == 0
+    return edge & (labels > 0)

@@ -1,0 +1,78 @@
+"""From the shell of a bone to the whole of it: cortex, marrow, and nothing of what lies outside."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+BALLS_MM = (1.6, 2.4, 3.5, 5.0)  # that try to get in, from small to large
+ENOUGH = 0.93  # of what the largest keeps out: then no hole was as wide as the ball
+
+
+def filled(shell: np.ndarray, voxel_mm: float) -> np.ndarray:
+    """The bone [k, j, i] bool of a shell [k, j, i] bool that may have holes, on cubic voxels.
+
+    A ball that rolls around the shell from outside cannot enter through a hole that is narrower than it. The smallest
+    that stays outside is taken; hollows of the surface that it could not reach are emptied again. Where the shell ends
+    at the border of the volume (a shaft that is cut) it is closed there. An empty shell stays empty.
+    """
+    boxes = ndimage.find_objects(shell.astype(np.uint8))
+    if not boxes:
+        return np.zeros_like(shell)
+    margin = int(np.ceil(2.5 * BALLS_MM[-1] / voxel_mm))
+    box = tuple(
+        slice(max(0, b.start - margin), min(n, b.stop + margin)) for b, n in zip(boxes[0], shell.shape, strict=True)
+    )
+    closed = capped(shell[box], [(b.start == 0, b.stop == n) for b, n in zip(box, shell.shape, strict=True)], voxel_mm)
+    away = ndimage.distance_transform_edt(~closed, sampling=voxel_mm)
+    at_border = [(b.start == 0, b.stop == n) for b, n in zip(box, shell.shape, strict=True)]
+    tries = [kept_out(closed, away, ball, at_border, voxel_mm) for ball in BALLS_MM]
+    chosen = next(bone for bone in tries if bone.sum() >= ENOUGH * tries[-1].sum())
+    out = np.zeros_like(shell)
+    out[box] = chosen
+    return out
+
+
+def capped(shell: np.ndarray, at_border: list[tuple[bool, bool]], voxel_mm: float) -> np.ndarray:
+    """The shell with what it encloses in the outermost slices of the volume, where it is cut."""
+    closed = shell.copy()
+    gap = max(1, int(round(BALLS_MM[0] / voxel_mm)))
+    for axis in range(3):
+        for side, ends_here in zip((0, -1), at_border[axis], strict=True):
+            if not ends_here:
+                continue
+            cut = tuple(side if a == axis else slice(None) for a in range(3))
+            if closed[cut].any():
+                wide = ndimage.binary_closing(np.pad(closed[cut], gap + 1), iterations=gap)
+                closed[cut] |= ndimage.binary_fill_holes(wide)[gap + 1 : -gap - 1, gap + 1 : -gap - 1]
+    return closed
+
+
+def kept_out(
+    closed: np.ndarray, away: np.ndarray, ball_mm: float, at_border: list[tuple[bool, bool]], voxel_mm: float
+) -> np.ndarray:
+    """All that a ball of a radius cannot reach from outside, without the hollows of the surface.
+
+    :param away: distance to the shell in mm.
+    """
+    # Outside is all around, except where the box ends with the volume: there a cut bone goes on.
+    frame = [(0 if low else 1, 0 if high else 1) for low, high in at_border]
+    room = np.pad(away > ball_mm, frame, constant_values=True)
+    labels, _ = ndimage.label(room)
+    outer = np.concatenate([np.unique(labels.take(side, axis)) for axis in range(3) for side in (0, -1)])
+    reached = np.isin(labels, outer[outer > 0])
+    reached = reached[tuple(slice(a, n - b) for (a, b), n in zip(frame, reached.shape, strict=True))]
+    outside = (ndimage.distance_transform_edt(~reached, sampling=voxel_mm) <= ball_mm) & ~closed
+    # A hollow is no deeper than the ball is wide. Marrow is: little of it is lost behind a hole that the ball plugs.
+    steps = int(round(ball_mm / voxel_mm))
+    hollow = ndimage.binary_dilation(outside, iterations=steps, mask=~closed)
+    return enclosed(~(outside | hollow))
+
+
+def enclosed(bone: np.ndarray) -> np.ndarray:
+    """A bone with all that it encloses in slices of two of the three directions: marrow that a small hole let out."""
+    votes = np.zeros(bone.shape, np.uint8)
+    for axis in range(3):
+        sections = np.moveaxis(bone, axis, 0)
+        votes += np.moveaxis(np.stack([ndimage.binary_fill_holes(section) for section in sections]), 0, axis)
+    return votes >= 2

@@ -1,0 +1,196 @@
+"""The bones of one knee in a CT: femur, tibia, patella and fibula, each filled and apart from the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from SubchondralBoneAnalysisLib.bone_edge import peeled
+from SubchondralBoneAnalysisLib.bone_filling import filled
+from SubchondralBoneAnalysisLib.bone_shells import parted_by_brightness, parted_by_thickness, pieces
+from SubchondralBoneAnalysisLib.knee_grid import on_grid_of, upright
+from SubchondralBoneAnalysisLib.volume import Volume
+
+FEMUR, TIBIA, PATELLA, FIBULA = 1, 2, 3, 4
+NAMES = {FEMUR: "femur", TIBIA: "tibia", PATELLA: "patella", FIBULA: "fibula"}
+
+VOXEL_MM = 0.7  # of the grid on which bones are taken apart
+SMOOTHING_MM = 0.6
+SHELL_HU = 160.0  # well above muscle and contrast-free blood, below the thinnest cortex after smoothing
+SHAFT_HU = 300.0
+END_MM = 6.0  # at the top and the bottom of the volume, where the shafts are told apart
+LEAST_SHELL_MM3 = 300.0
+LEAST_SHAFT_MM3 = 100.0
+LEAST_PATELLA_MM3 = 1500.0
+CLEAR_HU = 320.0  # two bones that are apart above this are: beyond it they touch, and their shape decides
+
+
+@dataclass(frozen=True)
+class FoundBone:
+    """One bone: whether it was found, by which faces of the volume it is cut, and how sure that is (0 to 1)."""
+
+    name: str
+    found: bool
+    confidence: float
+    cut_by_view: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class KneeBones:
+    """The bones on the grid of the CT.
+
+    :param labels: uint8 [k, j, i]: 1 femur, 2 tibia, 3 patella, 4 fibula, 0 elsewhere.
+    :param side: "left" or "right" by where the fibula lies, None without one.
+    """
+
+    labels: Volume
+    side: str | None
+    bones: dict[str, FoundBone]
+    warnings: list[str]
+
+
+def find_bones(ct: Volume, metal: np.ndarray | None = None) -> KneeBones:
+    """Find the bones of one knee.
+
+    :param ct: HU [k, j, i], in any orientation, of one leg, the knee somewhere between its ends.
+    :param metal: [k, j, i] bool, what is metal and no bone.
+    """
+    plain = (
+        ct if metal is None else Volume(np.where(metal, 0, ct.array), ct.spacing_mm, ct.origin_lps, ct.direction_lps)
+    )
+    grid = upright(plain, VOXEL_MM, SMOOTHING_MM)
+    solids = bone_solids(grid.array, VOXEL_MM)
+    found = {number: _inside(solid, grid, ct) for number, solid in solids.items()}
+    labels = np.zeros(ct.array.shape, np.uint8)
+    best = np.full(ct.array.shape, 0.5, np.float32)
+    for number, share in found.items():
+        larger = share > best
+        labels[larger], best[larger] = number, share[larger]
+    labels = largest_pieces(peeled(labels, plain.array, ct.spacing_mm))
+    bones = {name: _described(name, number, solids.get(number), VOXEL_MM) for number, name in NAMES.items()}
+    side = side_of(solids)
+    warnings = [f"The {bone.name}: {bone.reason}." for bone in bones.values() if bone.reason]
+    return KneeBones(Volume(labels, ct.spacing_mm, ct.origin_lps, ct.direction_lps, ct.path), side, bones, warnings)
+
+
+def bone_solids(hu: np.ndarray, voxel_mm: float) -> dict[int, np.ndarray]:
+    """The filled bones, bool [k, j, i], of a smoothed CT on upright cubic voxels, by their numbers.
+
+    The shafts in the top and the bottom slices are seeds: the femur above, tibia and fibula below. What is bright and
+    connected with several of them is taken apart where it is darkest (femur from tibia, by the joint space) or thinnest
+    (where bones touch). The patella is the largest bright piece in front that belongs to no shaft.
+    """
+    shell = pieces(hu > SHELL_HU, LEAST_SHELL_MM3, voxel_mm)
+    seeds, fibula_seed = shaft_seeds(hu, voxel_mm)
+    seeds[patella_seed(hu, seeds, voxel_mm)] = PATELLA
+    owner = np.zeros(hu.shape, np.int32)
+    for number, box in enumerate(ndimage.find_objects(shell), 1):
+        piece = shell[box] == number
+        inside = [int(n) for n in np.unique(seeds[box][piece]) if n]
+        if len(inside) > 1:
+            owner[box][piece] = apart(hu[box], piece, seeds[box], voxel_mm)[piece]
+        elif inside:
+            owner[box][piece] = inside[0]
+    solids = {
+        number: filled(owner == number, voxel_mm) for number in (FEMUR, TIBIA, PATELLA) if (owner == number).any()
+    }
+    if TIBIA in solids and fibula_seed is not None:
+        parts = apart(hu, owner == TIBIA, fibula_seed, voxel_mm)
+        if (parts == 2).any():
+            solids |= {TIBIA: filled(parts == 1, voxel_mm), FIBULA: filled(parts == 2, voxel_mm)}
+    return solids
+
+
+def shaft_seeds(hu: np.ndarray, voxel_mm: float) -> tuple[np.ndarray, np.ndarray | None]:
+    """Seeds [k, j, i]: FEMUR above, TIBIA below (with the fibula); and labels 1 tibia, 2 fibula, None without one."""
+    slices = max(1, int(END_MM / voxel_mm))
+    seeds = np.zeros(hu.shape, np.int32)
+    above = pieces(hu[-slices:] > SHAFT_HU, LEAST_SHAFT_MM3, voxel_mm)
+    seeds[-slices:][np.isin(above, _of_femur(above))] = FEMUR
+    below = pieces(hu[:slices] > SHAFT_HU, LEAST_SHAFT_MM3, voxel_mm)
+    order = np.argsort(-np.bincount(below.ravel())[1:]) + 1
+    seeds[:slices][np.isin(below, order[:2])] = TIBIA
+    if len(order) < 2:
+        return seeds, None
+    fibula = np.zeros(hu.shape, np.int32)
+    fibula[:slices][below == order[0]] = 1
+    fibula[:slices][below == order[1]] = 2
+    return seeds, fibula
+
+
+def _of_femur(above: np.ndarray) -> list[int]:
+    """The pieces of the top slices that are of the femur: shaft or condyles, and not a patella before them."""
+    sizes = np.bincount(above.ravel())[1:]
+    if not len(sizes):
+        return []
+    rows = [np.nonzero((above == n).any(axis=(0, 2)))[0] for n in range(1, len(sizes) + 1)]
+    middle = rows[int(np.argmax(sizes))].mean()
+    return [n for n, own in enumerate(rows, 1) if own[-1] >= middle]
+
+
+def patella_seed(hu: np.ndarray, seeds: np.ndarray, voxel_mm: float) -> np.ndarray:
+    """Where the patella is, bool [k, j, i]: the largest bright piece that no shaft is part of, before the femur."""
+    bright = pieces(hu > SHAFT_HU, LEAST_PATELLA_MM3, voxel_mm)
+    shafts = np.unique(bright[seeds > 0])
+    femur = np.isin(bright, np.unique(bright[seeds == FEMUR])) & (bright > 0)
+    if not femur.any():
+        return np.zeros(hu.shape, bool)
+    middle = np.nonzero(femur.any(axis=(0, 2)))[0].mean()
+    sizes = np.bincount(bright.ravel())
+    for number in np.argsort(-sizes[1:]) + 1:
+        own = bright == number
+        if number not in shafts and sizes[number] and np.nonzero(own.any(axis=(0, 2)))[0].mean() < middle:
+            return own
+    return np.zeros(hu.shape, bool)
+
+
+def apart(hu: np.ndarray, shell: np.ndarray, seeds: np.ndarray, voxel_mm: float) -> np.ndarray:
+    """A piece of shell as labels of the seeds in it: parted at the dark line between the bones, else at their neck."""
+    parts, threshold = parted_by_brightness(hu, shell, seeds, SHELL_HU)
+    if threshold <= CLEAR_HU:
+        return parts
+    # Filled slice by slice across the leg: in other directions, bones that touch enclose what lies between them.
+    sections = np.stack([ndimage.binary_fill_holes(section) for section in shell])
+    by_shape = parted_by_thickness(sections, np.where(shell, seeds, 0), voxel_mm)
+    return parts if by_shape is None else np.where(shell, by_shape, 0)
+
+
+def side_of(solids: dict[int, np.ndarray]) -> str | None:
+    """The side of the body: the fibula is lateral, and i grows to the left of the body."""
+    if not {TIBIA, FIBULA} <= set(solids) or not solids[FIBULA].any():
+        return None
+    at = {number: np.nonzero(solids[number].any(axis=(0, 1)))[0].mean() for number in (TIBIA, FIBULA)}
+    return "left" if at[FIBULA] > at[TIBIA] else "right"
+
+
+def largest_pieces(labels: np.ndarray) -> np.ndarray:
+    """Labels with the largest connected piece of each only."""
+    out = np.zeros_like(labels)
+    for number in NAMES:
+        parts, count = ndimage.label(labels == number)
+        if count:
+            out[parts == np.argmax(np.bincount(parts.ravel())[1:]) + 1] = number
+    return out
+
+
+def _inside(solid: np.ndarray, grid: Volume, ct: Volume) -> np.ndarray:
+    """How much of each voxel of the CT lies in a bone, 0 to 1 float32; smoothed, so no steps of the grid are left."""
+    soft = ndimage.gaussian_filter(solid.astype(np.float32), 0.7)
+    return on_grid_of(Volume(soft, grid.spacing_mm, grid.origin_lps, grid.direction_lps), ct)
+
+
+def _described(name: str, number: int, solid: np.ndarray | None, voxel_mm: float) -> FoundBone:
+    if solid is None or not solid.any():
+        return FoundBone(name, False, 0.0, (), "not found in this volume")
+    faces = {"inferior": solid[0], "superior": solid[-1], "anterior": solid[:, 0], "posterior": solid[:, -1]}
+    faces |= {"right": solid[:, :, 0], "left": solid[:, :, -1]}
+    expected = {FEMUR: "superior", TIBIA: "inferior", FIBULA: "inferior"}.get(number)
+    cut = tuple(face for face, part in faces.items() if part.any() and face != expected)
+    height = np.ptp(np.nonzero(solid.any(axis=(1, 2)))[0]) * voxel_mm
+    short = number in (FEMUR, TIBIA) and height < 30.0
+    reasons = [f"cut by the {' and '.join(cut)} border of the volume"] if cut else []
+    reasons += [f"only {height:.0f} mm of it are in the volume"] if short else []
+    return FoundBone(name, True, 0.9 * (0.6 if cut else 1.0) * (0.5 if short else 1.0), cut, ", ".join(reasons))

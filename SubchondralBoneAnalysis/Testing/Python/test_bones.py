@@ -1,0 +1,127 @@
+"""Bones found in simulated knees of which every voxel is known, and in a real CT."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from SubchondralBoneAnalysisLib.bone_filling import filled
+from SubchondralBoneAnalysisLib.bones import NAMES, KneeBones, find_bones
+from SubchondralBoneAnalysisLib.simulation.simulated_knee_ct import SimulatedKnee
+from SubchondralBoneAnalysisLib.volume import Volume, read_volume
+
+VOXEL_MM = 1.0
+KNEES = {
+    "right, as usual": SimulatedKnee(seed=11, side="right"),
+    "left, turned, one compartment gone": SimulatedKnee(
+        seed=12, side="left", tilt_deg=(8.0, -6.0, 14.0), joint_space_mm=(0.0, 3.5)
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=KNEES)
+def knee(request: pytest.FixtureRequest) -> tuple[SimulatedKnee, Volume, Volume, KneeBones]:
+    """A simulated knee: itself, its CT, its true labels, and what was found."""
+    simulated = KNEES[request.param]
+    grid = simulated.grid(spacing_mm=(VOXEL_MM,) * 3)
+    ct = simulated.ct(grid)
+    return simulated, ct, simulated.labels(grid), find_bones(ct)
+
+
+def surface_of(mask: np.ndarray) -> np.ndarray:
+    return mask & ~ndimage.binary_erosion(mask, border_value=1)
+
+
+def dice(one: np.ndarray, other: np.ndarray) -> float:
+    return 2 * np.count_nonzero(one & other) / (np.count_nonzero(one) + np.count_nonzero(other))
+
+
+def distance_95(one: np.ndarray, other: np.ndarray, voxel_mm: float) -> float:
+    """95th percentile of the distances between two surfaces, both ways."""
+    ways = [
+        ndimage.distance_transform_edt(~surface_of(b), sampling=voxel_mm)[surface_of(a)]
+        for a, b in ((one, other), (other, one))
+    ]
+    return float(np.percentile(np.concatenate(ways), 95))
+
+
+def test_every_bone_is_where_it_is(knee):
+    _, _, truth, found = knee
+    for number, name in NAMES.items():
+        own, true = found.labels.array == number, truth.array == number
+        assert dice(own, true) >= 0.97, name
+        assert distance_95(own, true, VOXEL_MM) <= VOXEL_MM, name
+        assert ndimage.label(own)[1] == 1, name
+
+
+def test_the_side_is_that_of_the_body(knee):
+    simulated, _, _, found = knee
+    assert found.side == simulated.side
+
+
+@pytest.fixture(scope="module")
+def usual() -> tuple[Volume, KneeBones]:
+    """The CT of a right knee, and its bones."""
+    simulated = KNEES["right, as usual"]
+    ct = simulated.ct(simulated.grid(spacing_mm=(VOXEL_MM,) * 3))
+    return ct, find_bones(ct)
+
+
+def test_a_mirrored_knee_has_mirrored_bones_and_the_other_side(usual):
+    ct, found = usual
+    mirrored = find_bones(replace(ct, array=np.ascontiguousarray(ct.array[:, :, ::-1])))
+    assert (found.side, mirrored.side) == ("right", "left")
+    same = (mirrored.labels.array[:, :, ::-1] == found.labels.array)[found.labels.array > 0]
+    assert same.mean() > 0.99
+
+
+def test_the_orientation_of_the_file_changes_nothing(usual):
+    """Stored as sagittal slices from right to left: i runs to P, j to S, k to L."""
+    ct, found = usual
+    stored = np.ascontiguousarray(ct.array.transpose(2, 0, 1))
+    turned = find_bones(Volume(stored, ct.spacing_mm, ct.origin_lps, (0, 0, 1, 1, 0, 0, 0, 1, 0)))
+    assert turned.side == found.side
+    np.testing.assert_array_equal(turned.labels.array.transpose(1, 2, 0), found.labels.array)
+
+
+def test_a_femur_that_is_mostly_beyond_the_volume_is_said_to_be():
+    knee = KNEES["right, as usual"]
+    ct = knee.ct(knee.grid(spacing_mm=(1.2,) * 3))
+    joint = int(np.median(np.nonzero(knee.labels(ct).array == 1)[0].min()))
+    cut = find_bones(replace(ct, array=ct.array[: joint + 12]))
+    assert cut.bones["femur"].found
+    assert "of it are in the volume" in cut.bones["femur"].reason
+    assert cut.bones["femur"].confidence < cut.bones["tibia"].confidence
+    assert any("femur" in warning for warning in cut.warnings)
+
+
+def test_where_there_is_no_bone_none_is_found():
+    found = find_bones(Volume(np.full((60, 50, 40), 50, np.int16), (1.0, 1.0, 1.0)))
+    assert not found.labels.array.any()
+    assert found.side is None
+    assert not any(bone.found for bone in found.bones.values())
+
+
+@pytest.mark.parametrize("hole_mm", [0.0, 2.0, 4.0])
+def test_a_shell_with_a_hole_is_filled(hole_mm):
+    k, j, i = np.mgrid[-30:31, -30:31, -30:31] * 0.7
+    radius = np.sqrt(k**2 + j**2 + i**2)
+    shell = (radius < 18) & (radius > 16.5) & ~((np.hypot(j, i) < hole_mm / 2) & (k > 0))
+    wrong = filled(shell, 0.7) != (radius < 18)
+    assert wrong.sum() < (0.002 if hole_mm == 0 else 0.02) * (radius < 18).sum()
+
+
+def test_the_bones_of_a_real_knee_are_four_pieces(shared_data):
+    ct = read_volume(shared_data / "knee-ct" / "knee_ct_right_image_side.nrrd")
+    found = find_bones(ct)
+    for number, name in NAMES.items():
+        own = found.labels.array == number
+        assert ndimage.label(own)[1] == 1, name
+        assert found.bones[name].found
+    millilitres = {name: (found.labels.array == n).sum() * ct.voxel_mm3 / 1000 for n, name in NAMES.items()}
+    assert 90 < millilitres["femur"] < 150
+    assert 75 < millilitres["tibia"] < 130
+    assert found.bones["patella"].cut_by_view == ("anterior",)
