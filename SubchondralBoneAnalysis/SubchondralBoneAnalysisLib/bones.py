@@ -14,6 +14,16 @@ from SubchondralBoneAnalysisLib.knee_grid import on_grid_of, upright
 from SubchondralBoneAnalysisLib.volume import Volume
 
 FEMUR, TIBIA, PATELLA, FIBULA = 1, 2, 3, 4
+# The outermost slices of an upright volume [k, j, i], and the one that the shaft of a bone runs through.
+FACES = {
+    "inferior": np.s_[0],
+    "superior": np.s_[-1],
+    "anterior": np.s_[:, 0],
+    "posterior": np.s_[:, -1],
+    "right": np.s_[:, :, 0],
+    "left": np.s_[:, :, -1],
+}
+SHAFT_FACE = {FEMUR: "superior", TIBIA: "inferior", FIBULA: "inferior"}
 NAMES = {FEMUR: "femur", TIBIA: "tibia", PATELLA: "patella", FIBULA: "fibula"}
 
 VOXEL_MM = 0.7  # of the grid on which bones are taken apart
@@ -24,12 +34,20 @@ END_MM = 6.0  # at the top and the bottom of the volume, where the shafts are to
 LEAST_SHELL_MM3 = 300.0
 LEAST_SHAFT_MM3 = 100.0
 LEAST_PATELLA_MM3 = 1500.0
-CLEAR_HU = 320.0  # two bones that are apart above this are: beyond it they touch, and their shape decides
+LEAST_HEIGHT_MM = 30.0  # of femur and tibia: less is no bone end with its shaft
+CORTEX_WITHIN_MM = 1.4
+CLEAR_CORTEX_HU = 250.0
+CLEAR_HU = 320.0  # bones that are parted by brightness up to this are; beyond it they touch, and their shape decides
 
 
 @dataclass(frozen=True)
 class FoundBone:
-    """One bone: whether it was found, by which faces of the volume it is cut, and how sure that is (0 to 1)."""
+    """One bone as it was found.
+
+    :param confidence: the share of its surface, 0 to 1, where there is bright cortex and the volume goes on.
+    :param cut_by_view: the faces of the volume that cut it, but for the one that its shaft runs through.
+    :param reason: what is wrong with it; empty where nothing is.
+    """
 
     name: str
     found: bool
@@ -70,7 +88,7 @@ def find_bones(ct: Volume, metal: np.ndarray | None = None) -> KneeBones:
         larger = share > best
         labels[larger], best[larger] = number, share[larger]
     labels = largest_pieces(peeled(labels, plain.array, ct.spacing_mm))
-    bones = {name: _described(name, number, solids.get(number), VOXEL_MM) for number, name in NAMES.items()}
+    bones = {name: _described(name, number, solids.get(number), grid.array, VOXEL_MM) for number, name in NAMES.items()}
     side = side_of(solids)
     warnings = [f"The {bone.name}: {bone.reason}." for bone in bones.values() if bone.reason]
     return KneeBones(Volume(labels, ct.spacing_mm, ct.origin_lps, ct.direction_lps, ct.path), side, bones, warnings)
@@ -182,15 +200,24 @@ def _inside(solid: np.ndarray, grid: Volume, ct: Volume) -> np.ndarray:
     return on_grid_of(Volume(soft, grid.spacing_mm, grid.origin_lps, grid.direction_lps), ct)
 
 
-def _described(name: str, number: int, solid: np.ndarray | None, voxel_mm: float) -> FoundBone:
+def _described(name: str, number: int, solid: np.ndarray | None, hu: np.ndarray, voxel_mm: float) -> FoundBone:
     if solid is None or not solid.any():
         return FoundBone(name, False, 0.0, (), "not found in this volume")
-    faces = {"inferior": solid[0], "superior": solid[-1], "anterior": solid[:, 0], "posterior": solid[:, -1]}
-    faces |= {"right": solid[:, :, 0], "left": solid[:, :, -1]}
-    expected = {FEMUR: "superior", TIBIA: "inferior", FIBULA: "inferior"}.get(number)
-    cut = tuple(face for face, part in faces.items() if part.any() and face != expected)
     height = np.ptp(np.nonzero(solid.any(axis=(1, 2)))[0]) * voxel_mm
-    short = number in (FEMUR, TIBIA) and height < 30.0
-    reasons = [f"cut by the {' and '.join(cut)} border of the volume"] if cut else []
-    reasons += [f"only {height:.0f} mm of it are in the volume"] if short else []
-    return FoundBone(name, True, 0.9 * (0.6 if cut else 1.0) * (0.5 if short else 1.0), cut, ", ".join(reasons))
+    short = number in (FEMUR, TIBIA) and height < LEAST_HEIGHT_MM
+    through = None if short else SHAFT_FACE.get(number)
+    cut = tuple(face for face, place in FACES.items() if face != through and solid[place].any())
+    reasons = [f"only {height:.0f} mm of it are in the volume"] if short else []
+    reasons += [f"cut by the {' and '.join(cut)} border of the volume"] if cut and not short else []
+    return FoundBone(name, True, _share_of_clear_surface(solid, hu, through, voxel_mm), cut, ", ".join(reasons))
+
+
+def _share_of_clear_surface(solid: np.ndarray, hu: np.ndarray, through: str | None, voxel_mm: float) -> float:
+    surface = solid & ~ndimage.binary_erosion(solid)
+    if through is not None:
+        surface[FACES[through]] = False
+    clear = ndimage.maximum_filter(hu, size=2 * int(np.ceil(CORTEX_WITHIN_MM / voxel_mm)) + 1) > CLEAR_CORTEX_HU
+    for face, place in FACES.items():
+        if face != through:
+            clear[place] = False
+    return float(np.count_nonzero(surface & clear) / np.count_nonzero(surface))
