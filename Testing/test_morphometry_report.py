@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from job_runs import changed
 from jsonschema import Draft202012Validator
 from PIL import Image
 from synthetic_morphometry import TILTED, draw_sample, write_synthetic_morphometry
@@ -89,15 +90,6 @@ def decoded(address: str) -> Image.Image:
 
 def page_of(folder: Path) -> Page:
     return Page(write_report(folder).read_text(encoding="utf-8"))
-
-
-def changed(folder: Path, change) -> Path:
-    """The folder after `change` was applied to the content of its result.json."""
-    path = folder / "result.json"
-    content = json.loads(path.read_text(encoding="utf-8"))
-    change(content)
-    path.write_text(json.dumps(content), encoding="utf-8")
-    return folder
 
 
 @pytest.fixture(scope="module")

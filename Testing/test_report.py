@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from job_runs import changed
 from PIL import Image
 from synthetic_result import show_both_hands, write_nrrd, write_synthetic_result
 
@@ -91,15 +92,6 @@ def signed(value: float) -> str:
 
 def page_of(folder: Path) -> Page:
     return Page(write_report(folder).read_text(encoding="utf-8"))
-
-
-def changed(folder: Path, change) -> Path:
-    """The folder after `change` was applied to the content of its result.json."""
-    path = folder / "result.json"
-    content = json.loads(path.read_text(encoding="utf-8"))
-    change(content)
-    path.write_text(json.dumps(content), encoding="utf-8")
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -7,15 +7,14 @@ import json
 import re
 from functools import cache
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from job_runs import done
 from jsonschema import Draft202012Validator
 from PIL import Image
 
-from JointQuantLib.cli import main
 from JSNRegistrationLib.simulation import SimulatedHand, SimulatedJoint, simulate_hand, simulate_joint
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -70,13 +69,7 @@ def write_masks(folder: Path) -> tuple[list[Path], list[Path]]:
 
 def run_hand(out: Path, *arguments: object, pictures: bool = False) -> dict:
     """Run `jointquant hand` to its good end and return result.json, whose form is checked."""
-    command = ["hand", *(str(argument) for argument in arguments), "--out", str(out), "--progress", "none"]
-    if pictures:
-        assert main(command) == 0
-    else:
-        with patch("JointQuantLib.cli._write_pictures", lambda *_: None):
-            assert main(command) == 0
-    result = json.loads((out / "result.json").read_text("utf-8"))
+    result = done("hand", out, *arguments, pictures=pictures)
     assert_sound(out, result)
     return result
 

@@ -24,9 +24,8 @@ from hand_jobs import (
     write_masks,
     write_picture,
 )
+from job_runs import refused
 from PIL import Image
-
-from JointQuantLib.cli import main
 
 CROP = ("--joint-crop", "--spacing", JOINT_SPACING_MM)
 
@@ -54,16 +53,7 @@ def refusal(capfd: pytest.CaptureFixture, tmp_path_factory: pytest.TempPathFacto
     """Runs `jointquant hand`, which has to refuse, and returns its sentence. What libraries print counts as well."""
 
     def run(*arguments: object) -> str:
-        folder = tmp_path_factory.mktemp("out")
-        code = main(["hand", *(str(a) for a in arguments), "--out", str(folder / "x"), "--progress", "none"])
-        said = capfd.readouterr()
-        assert code == 2, said.err
-        assert said.out == ""
-        assert said.err.startswith("jointquant: ")
-        assert said.err.endswith(".\n")
-        assert said.err.count("\n") == 1
-        assert list(folder.iterdir()) == []
-        return said.err
+        return refused("hand", tmp_path_factory.mktemp("out"), capfd, *arguments)
 
     return run
 

@@ -6,14 +6,12 @@ import csv
 import json
 import re
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from job_runs import done
 from jsonschema import Draft202012Validator
-
-from JointQuantLib.cli import main
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 MODULE = REPOSITORY / "SubchondralBoneAnalysis"
@@ -34,13 +32,7 @@ def validator() -> Draft202012Validator:
 
 def run_morphometry(out: Path, *arguments: object, pictures: bool = False) -> dict:
     """Run `jointquant morphometry` to its good end and return result.json, whose form is checked."""
-    command = ["morphometry", *(str(a) for a in arguments), "--out", str(out), "--progress", "none", "--device", "cpu"]
-    if pictures:
-        assert main(command) == 0
-    else:
-        with patch("JointQuantLib.cli._write_pictures", lambda *_: None):
-            assert main(command) == 0
-    result = json.loads((out / "result.json").read_text("utf-8"))
+    result = done("morphometry", out, *arguments, "--device", "cpu", pictures=pictures)
     assert_sound(out, result)
     return result
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bone_volumes import ORIGIN_LPS, SPACING_KJI_MM, ball, grey, plates_and_rods, write, write_dicom_series
+from job_runs import refused
 
 from JointQuantLib.cli import main
 
@@ -20,17 +21,7 @@ def refusal(capfd: pytest.CaptureFixture, tmp_path_factory: pytest.TempPathFacto
     """Runs `jointquant morphometry`, which has to refuse, and returns its sentence. What libraries print counts."""
 
     def run(*arguments: object) -> str:
-        folder = tmp_path_factory.mktemp("out")
-        capfd.readouterr()
-        code = main(["morphometry", *(str(a) for a in arguments), "--out", str(folder / "x"), "--progress", "none"])
-        said = capfd.readouterr()
-        assert code == 2, said.err
-        assert said.out == ""
-        assert said.err.startswith("jointquant: ")
-        assert said.err.endswith(".\n")
-        assert said.err.count("\n") == 1
-        assert list(folder.iterdir()) == []
-        return said.err
+        return refused("morphometry", tmp_path_factory.mktemp("out"), capfd, *arguments)
 
     return run
 
