@@ -23,9 +23,9 @@ def filled(shell: np.ndarray, voxel_mm: float) -> np.ndarray:
     box = tuple(
         slice(max(0, b.start - margin), min(n, b.stop + margin)) for b, n in zip(boxes[0], shell.shape, strict=True)
     )
-    closed = capped(shell[box], [(b.start == 0, b.stop == n) for b, n in zip(box, shell.shape, strict=True)], voxel_mm)
-    away = ndimage.distance_transform_edt(~closed, sampling=voxel_mm)
     at_border = [(b.start == 0, b.stop == n) for b, n in zip(box, shell.shape, strict=True)]
+    closed = capped(shell[box], at_border, voxel_mm)
+    away = ndimage.distance_transform_edt(~closed, sampling=voxel_mm)
     tries = [kept_out(closed, away, ball, at_border, voxel_mm) for ball in BALLS_MM]
     chosen = next(bone for bone in tries if bone.sum() >= ENOUGH * tries[-1].sum())
     out = np.zeros_like(shell)
@@ -34,7 +34,10 @@ def filled(shell: np.ndarray, voxel_mm: float) -> np.ndarray:
 
 
 def capped(shell: np.ndarray, at_border: list[tuple[bool, bool]], voxel_mm: float) -> np.ndarray:
-    """The shell with what it encloses in the outermost slices of the volume, where it is cut."""
+    """The shell with what it encloses in the outermost slices of the volume, where it is cut.
+
+    :param at_border: for each axis, whether the first and the last slice are those of the volume.
+    """
     closed = shell.copy()
     gap = max(1, int(round(BALLS_MM[0] / voxel_mm)))
     for axis in range(3):

@@ -74,7 +74,8 @@ def find_bones(ct: Volume, metal: np.ndarray | None = None) -> KneeBones:
     """Find the bones of one knee.
 
     :param ct: HU [k, j, i], in any orientation, of one leg, the knee somewhere between its ends.
-    :param metal: [k, j, i] bool, what is metal and no bone.
+    :param metal: [k, j, i] bool, where nothing is taken for bone: metal itself. With the zone of its streaks, bone that
+        lies in the zone is lost.
     """
     plain = (
         ct if metal is None else Volume(np.where(metal, 0, ct.array), ct.spacing_mm, ct.origin_lps, ct.direction_lps)

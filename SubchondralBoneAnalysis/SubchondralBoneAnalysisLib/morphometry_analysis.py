@@ -11,12 +11,13 @@ import numpy as np
 from JointQuantLib import devices
 from JointQuantLib.errors import BadInput
 from JointQuantLib.job import Progress
+from JointQuantLib.morphometry_folder import REGION, STRUCTURE, TB_SP, TB_TH
 from SubchondralBoneAnalysisLib.local_thickness.distance_map import types_for
 from SubchondralBoneAnalysisLib.local_thickness.lattice import Lattice
 from SubchondralBoneAnalysisLib.local_thickness.storage import Storage
 from SubchondralBoneAnalysisLib.morphometry import Maps, Morphometry, measure
 from SubchondralBoneAnalysisLib.morphometry_request import UNKNOWN, MorphometryRequest
-from SubchondralBoneAnalysisLib.morphometry_result import STRUCTURE_FILE, morphometry_result, write_morphometry_result
+from SubchondralBoneAnalysisLib.morphometry_result import morphometry_result, write_morphometry_result
 from SubchondralBoneAnalysisLib.region import check_measurable, read_region
 from SubchondralBoneAnalysisLib.segmentation import BINARY, segment
 from SubchondralBoneAnalysisLib.srrd_compatible import SrrdCompatible, srrd_compatible
@@ -136,8 +137,8 @@ def measured_on(
 
 def write_volumes(folder: Path, bone: Volume, region: np.ndarray | None, maps: Maps, packed: bool) -> None:
     """Write the structure, the region if there is one, and the maps of local thickness on the volume's grid."""
-    write_volume(folder / STRUCTURE_FILE, bone.array, bone, packed)
+    write_volume(folder / STRUCTURE, bone.array, bone, packed)
     if region is not None:
-        write_volume(folder / "region.nrrd", region, bone, packed)
-    write_volume(folder / "tb_th_mm.nrrd", maps.tb_th, bone, packed)
-    write_volume(folder / "tb_sp_mm.nrrd", maps.tb_sp, bone, packed)
+        write_volume(folder / REGION, region, bone, packed)
+    write_volume(folder / TB_TH, maps.tb_th, bone, packed)
+    write_volume(folder / TB_SP, maps.tb_sp, bone, packed)

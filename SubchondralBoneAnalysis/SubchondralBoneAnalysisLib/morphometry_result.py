@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from JointQuantLib.job import plain, sha256_of, versions
+from JointQuantLib.morphometry_folder import STRUCTURE
 from SubchondralBoneAnalysisLib.morphometry import Morphometry
 from SubchondralBoneAnalysisLib.morphometry_request import MorphometryRequest
 from SubchondralBoneAnalysisLib.segmentation import Segmentation
@@ -20,7 +21,6 @@ from SubchondralBoneAnalysisLib.srrd_compatible import SrrdCompatible
 from SubchondralBoneAnalysisLib.volume import Volume
 
 SCHEMA = "jointquant-morphometry/1"
-STRUCTURE_FILE = "structure.nrrd"
 WHOLE_VOLUME = "whole volume"
 FEWEST_VOXELS = 2.0  # across a trabecula, for its thickness to mean something (Bouxsein et al. 2010)
 LARGEST_SHARE_AT_BORDER = 0.25
@@ -67,7 +67,7 @@ def morphometry_result(
                 "spacing_mm_kji": bone.spacing_mm,
                 "origin_lps": bone.origin_lps,
                 "direction_lps": bone.direction_lps,
-                "file": STRUCTURE_FILE,
+                "file": STRUCTURE,
                 "in_files": in_files,
             },
             "segmentation": {

@@ -93,7 +93,7 @@ def _rows_and_columns(codes, surface, weight_j, weight_i, cap, squared):
     depth, height, width = codes.shape
     plane = np.empty((height, width), squared.dtype)
     steps = np.empty(width, np.int32)
-    far = np.int32(1 << 14)
+    far = np.int32(1 << 29)
     for k in range(depth):
         for j in range(height):
             row = codes[k, j]

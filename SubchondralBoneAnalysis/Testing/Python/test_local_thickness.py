@@ -104,6 +104,14 @@ def test_a_wide_phase_overflows_no_number():
     assert radius.dtype == np.int32
 
 
+def test_a_row_of_any_length_is_measured():
+    codes = np.ones((1, 1, 40_000), np.uint8)
+    codes[0, 0, 0] = 0
+    radius, distance = measured(codes, 1)
+    assert distance[0, 0, -1] == 39_999**2
+    assert radius[0, 0, 1] == 39_999**2
+
+
 def test_a_phase_without_a_surface_is_refused():
     with pytest.raises(ValueError, match="no surface"):
         measured(np.ones((5, 5, 5), np.uint8), 1)
