@@ -11,6 +11,7 @@ import math
 import sys
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
 
@@ -21,6 +22,9 @@ from JointQuantLib.job import RESULT_FILE, Progress, ResultFolder, replaced, ver
 DONE, BUG, BAD_INPUT, CANCELLED = 0, 1, 2, 3
 
 TOO_LARGE_FOR_SLICER = "the volume is larger than the memory that was allowed by --memory."
+
+DEEPEST_BAND_MM, MOST_BANDS = 20.0, 20
+LARGEST_PATCH_MM, MOST_OVERLAP = 10.0, 0.9
 
 SIDES = {"l": "left", "left": "left", "r": "right", "right": "right"}
 
@@ -69,6 +73,30 @@ def _hand(asked: argparse.Namespace, progress: Progress) -> None:
         )
         analyse_hand(request, folder.path, progress.part(0.0, 0.8))
         _write_pictures(folder, progress.part(0.8, 1.0))
+    progress.finish(f"Done: {folder.out / 'report.html'}")
+
+
+def _knee(asked: argparse.Namespace, progress: Progress) -> None:
+    _check_knee(asked)
+    _keep_out_of(asked.out.resolve(), [asked.ct, *([asked.bones] if asked.bones else [])])
+    with ResultFolder(asked.out, asked.overwrite) as folder:
+        from SubchondralBoneAnalysisLib.analysis import KneeRequest, analyse_knee
+        from SubchondralBoneAnalysisLib.ct_reading import parse_bone_numbers
+        from SubchondralBoneAnalysisLib.patches import PatchRule
+
+        request = KneeRequest(
+            ct=asked.ct,
+            bones=asked.bones,
+            bone_names=parse_bone_numbers(" ".join(asked.bones_labels)) if asked.bones_labels else None,
+            side=asked.side,
+            bands_mm=tuple(pairwise(asked.bands)),
+            patch_rule=PatchRule(edge_mm=asked.patch_edge, overlap=asked.patch_overlap),
+            patch_grid_mm=asked.patch_grid,
+            device=asked.device,
+            seed=asked.seed,
+        )
+        analyse_knee(request, folder.path, progress.part(0.0, 0.7))
+        _write_pictures(folder, progress.part(0.7, 1.0))
     progress.finish(f"Done: {folder.out / 'report.html'}")
 
 
@@ -242,6 +270,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_hand_arguments(hand)
     hand.set_defaults(run=_hand)
 
+    knee = jobs.add_parser("knee", parents=[common, out], help="bones and subchondral regions of a knee CT")
+    _add_knee_arguments(knee)
+    knee.set_defaults(run=_knee)
+
     morphometry = jobs.add_parser("morphometry", parents=[common, out], help="trabecular bone of a segmented volume")
     _add_morphometry_arguments(morphometry)
     morphometry.set_defaults(run=_morphometry)
@@ -314,6 +346,67 @@ def _check_hand(asked: argparse.Namespace) -> None:
     for option, given in (("joints", asked.joints), ("only", asked.only), ("from", asked.reuse)):
         if given and asked.joint_crop:
             raise BadInput(f"--{option} is for films of a whole hand: leave it out, or leave out --joint-crop.")
+
+
+def _add_knee_arguments(knee: argparse.ArgumentParser) -> None:
+    knee.add_argument(
+        "ct", type=Path, metavar="CT", help="CT of one or both knees: DICOM folder, NRRD, NIfTI, MHA or MHD, in HU"
+    )
+    knee.add_argument(
+        "--bones", type=Path, metavar="LABELMAP", help="bones that were drawn elsewhere, in place of ours"
+    )
+    knee.add_argument(
+        "--bones-labels",
+        nargs="+",
+        metavar="BONE=N",
+        help="which label is which bone, as femur=5 tibia=6, where the file does not say so",
+    )
+    knee.add_argument(
+        "--side", type=_side, metavar="left|right", help="of two knees, this one; of one, where no fibula tells"
+    )
+    knee.add_argument(
+        "--bands",
+        nargs="+",
+        type=_depth,
+        default=[0.0, 2.5, 5.0, 10.0],
+        metavar="MM",
+        help="depths at which the bands begin and end (default: 0 2.5 5 10)",
+    )
+    patches = knee.add_argument_group("patches: cubes of bone that are measured one by one")
+    patches.add_argument("--patch-edge", type=_width, default=6.0, metavar="MM", help="of the cube (default: 6)")
+    patches.add_argument(
+        "--patch-overlap",
+        type=_share,
+        default=0.5,
+        metavar="SHARE",
+        help="of the edge by which neighbours overlap, 0 to 0.9 (default: 0.5)",
+    )
+    patches.add_argument(
+        "--patch-grid", type=_width, default=0.4, metavar="MM", help="on which they are sampled (default: 0.4)"
+    )
+
+
+def _check_knee(asked: argparse.Namespace) -> None:
+    """Refuse what does not fit together, before any file is read."""
+    if asked.bones_labels and asked.bones is None:
+        raise BadInput("--bones-labels says what the labels of --bones are: add --bones, or leave it out.")
+    if len(asked.bands) < 2 or any(low >= high for low, high in pairwise(asked.bands)):
+        raise BadInput("--bands needs two depths or more, each deeper than the one before, as 0 2.5 5 10.")
+    if asked.bands[-1] > DEEPEST_BAND_MM:
+        raise BadInput(f"--bands goes down to {asked.bands[-1]:g} mm: give {DEEPEST_BAND_MM:g} mm at the most.")
+    if len(asked.bands) > MOST_BANDS + 1:
+        raise BadInput(f"--bands asks for {len(asked.bands) - 1} bands: give {MOST_BANDS} at the most.")
+    if asked.patch_edge > LARGEST_PATCH_MM:
+        raise BadInput(
+            f"--patch-edge {asked.patch_edge:g} mm is too large for the bone below the plate: give "
+            f"{LARGEST_PATCH_MM:g} mm at the most."
+        )
+    steps = asked.patch_edge / asked.patch_grid
+    if steps < 2 or abs(steps - round(steps)) > 1e-3 * steps:
+        raise BadInput(
+            f"--patch-edge {asked.patch_edge:g} mm is no whole number of steps of --patch-grid "
+            f"{asked.patch_grid:g} mm: change one of them."
+        )
 
 
 def _add_morphometry_arguments(morphometry: argparse.ArgumentParser) -> None:
@@ -409,6 +502,17 @@ def _minutes(text: str) -> float:
 
 def _width(text: str) -> float:
     return _above_zero(text, "width: give millimetres, greater than 0, as 1.5")
+
+
+def _depth(text: str) -> float:
+    return 0.0 if text in ("0", "0.0") else _above_zero(text, "depth: give millimetres, 0 or more, as 2.5")
+
+
+def _share(text: str) -> float:
+    share = 0.0 if text in ("0", "0.0") else _above_zero(text, "share: give a number from 0 to 0.9, as 0.5")
+    if share > MOST_OVERLAP:
+        raise argparse.ArgumentTypeError(f"{text} is too large: give a number from 0 to {MOST_OVERLAP}")
+    return share
 
 
 def _gigabytes(text: str) -> float:

@@ -9,12 +9,13 @@ from JointQuantLib.errors import BadInput
 
 HAND = "jointquant-hand/1"
 MORPHOMETRY = "jointquant-morphometry/1"
+KNEE = "jointquant-knee/1"
 
-GIVE = "give the folder that `jointquant hand` or `jointquant morphometry` wrote."
+GIVE = "give the folder that `jointquant hand`, `jointquant knee` or `jointquant morphometry` wrote."
 
 
 def kind_of(folder: Path) -> str:
-    """The schema of a result folder: `HAND` or `MORPHOMETRY`.
+    """The schema of a result folder: `HAND`, `KNEE` or `MORPHOMETRY`.
 
     Raises BadInput where `result.json` is missing or unreadable, or of a job that has no page and no scene.
     """
@@ -26,6 +27,8 @@ def kind_of(folder: Path) -> str:
     except (OSError, ValueError) as error:
         raise BadInput(f"{path}: cannot be read ({error}); run the job again.") from error
     schema = content.get("schema") if isinstance(content, dict) else None
-    if schema not in (HAND, MORPHOMETRY):
-        raise BadInput(f"{path}: is of schema {schema}, and pictures are made of {HAND} and {MORPHOMETRY} only; {GIVE}")
+    if schema not in (HAND, KNEE, MORPHOMETRY):
+        raise BadInput(
+            f"{path}: is of schema {schema}, and pictures are made of {HAND}, {KNEE} and {MORPHOMETRY} only; {GIVE}"
+        )
     return schema

@@ -360,7 +360,7 @@ def test_a_folder_that_is_no_result_is_refused_in_one_sentence(tmp_path, break_i
     if break_it == "no result":
         (folder / "result.json").unlink()
     elif break_it == "another schema":
-        (folder / "result.json").write_text('{"schema": "jointquant-knee/1"}', encoding="utf-8")
+        (folder / "result.json").write_text('{"schema": "jointquant-training/1"}', encoding="utf-8")
     elif break_it == "no film":
         (folder / "visit_1.nrrd").unlink()
     else:

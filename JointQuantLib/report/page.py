@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from JointQuantLib.result_kind import HAND, MORPHOMETRY, kind_of
+from JointQuantLib.result_kind import HAND, KNEE, MORPHOMETRY, kind_of
 
 from .hand_page import render_hand
+from .knee_page import render_knee
 from .morphometry_page import render_morphometry
 
-PAGES = {HAND: render_hand, MORPHOMETRY: render_morphometry}
+PAGES = {HAND: render_hand, KNEE: render_knee, MORPHOMETRY: render_morphometry}
 
 
 def write_report(folder: Path) -> Path:

@@ -14,6 +14,9 @@ UNIT_ENDINGS = {
     "per_year_mm": "mm/year",
     "px_per_year": "px/year",
     "mm": "mm",
+    "mm2": "mm^2",
+    "mm3": "mm^3",
+    "hu": "HU",
     "px": "px",
     "deg": "deg",
     "years": "year",
@@ -34,7 +37,12 @@ def add_hands_table(scene, result: HandResult):
 
 def _add_table(scene, result: HandResult, name: str, file: str):
     """A table of the result folder."""
-    titles, rows = read_table(result.folder / file)
+    return add_csv_table(scene, name, result.folder / file)
+
+
+def add_csv_table(scene, name: str, path: Path):
+    """A table of a result folder as a node."""
+    titles, rows = read_table(path)
     return add_table(scene, name, {title: [row[k] for row in rows] for k, title in enumerate(titles)})
 
 
@@ -62,7 +70,7 @@ def unit_of(title: str) -> str:
     if in_brackets:
         return in_brackets.group(1)
     for ending, unit in UNIT_ENDINGS.items():
-        if re.search(rf"(^|_){ending}(_\d+|_from|_to|_low|_high|_lower|_upper)?$", title):
+        if re.search(rf"(^|_){ending}(_\d+|_from|_to|_low|_high|_lower|_upper|_mean|_sd|_[lps])?$", title):
             return unit
     return ""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from JointQuantLib.scene.frames import ras_points
-from JointQuantLib.scene.headless import HeadlessApplication, render_window
+from JointQuantLib.scene.headless import HeadlessApplication
+from JointQuantLib.scene.offscreen_view import OffscreenView
 
 MANAGERS = (
     "vtkMRMLMarkupsDisplayableManager",
@@ -14,22 +15,14 @@ MANAGERS = (
 )
 
 
-class SliceView:
+class SliceView(OffscreenView):
     """A slice view of a scene with the markups, segmentations and colour legends of what it shows."""
 
     def __init__(self, application: HeadlessApplication, name: str):
         import slicer
         import vtk
 
-        self.renderer = vtk.vtkRenderer()
-        self.renderer.GetActiveCamera().ParallelProjectionOn()
-        self.margin = vtk.vtkRenderer()  # behind the slice: black margins with the title
-        self.window = render_window()
-        self.window.AddRenderer(self.margin)
-        self.window.AddRenderer(self.renderer)
-        self.interactor = vtk.vtkGenericRenderWindowInteractor()  # one that asks for no X server
-        self.interactor.SetRenderWindow(self.window)
-
+        super().__init__()
         self.logic = slicer.vtkMRMLSliceLogic()
         self.logic.SetMRMLApplicationLogic(application.logic)
         application.logic.GetSliceLogics().AddItem(self.logic)
@@ -55,18 +48,10 @@ class SliceView:
         image.SetMapper(self.mapper)
         image.GetProperty().SetDisplayLocationToBackground()
         self.renderer.AddViewProp(image)
-        self.title = vtk.vtkTextActor()
-        self.title.GetTextProperty().SetFontFamilyToArial()
-        self.title.GetTextProperty().SetColor(1.0, 1.0, 1.0)
-        self.title.GetTextProperty().SetVerticalJustificationToTop()
-        self.margin.AddViewProp(self.title)
 
     def resize(self, size: tuple[int, int], right: int = 0, top: int = 0) -> None:
         """Width and height of the slice, and the black margins at its right and top; all in pixels of the picture."""
-        self.size = size
-        self.picture_size = (size[0] + right, size[1] + top)
-        self.window.SetSize(*self.picture_size)
-        self.renderer.SetViewport(0, 0, size[0] / self.picture_size[0], size[1] / self.picture_size[1])
+        super().resize(size, right, top)
         self.node.SetDimensions(*size, 1)
 
     def show(self, background, foreground=None, opacity: float = 0.5) -> None:
@@ -97,19 +82,7 @@ class SliceView:
         self.node.GetSliceToRAS().DeepCopy([float(x) for x in np.asarray(slice_to_ras).ravel()])
         self.node.UpdateMatrices()
 
-    def set_title(self, text: str, font_size: int) -> None:
-        self.title.SetInput(text)
-        self.title.GetTextProperty().SetFontSize(font_size)
-        self.title.SetPosition(8, self.picture_size[1] - 6)
-
     def draw(self) -> np.ndarray:
         """The picture, uint8 [row, column, RGB]."""
-        import vtk
-        from vtk.util.numpy_support import vtk_to_numpy
-
         self.mapper.SetInputConnection(self.logic.GetImageDataConnection())  # another one for each set of layers
-        self.window.Render()
-        pixels = vtk.vtkUnsignedCharArray()
-        width, height = self.picture_size
-        self.window.GetPixelData(0, 0, width - 1, height - 1, 0, pixels, 0)
-        return vtk_to_numpy(pixels).reshape(height, width, 3)[::-1].copy()
+        return super().draw()

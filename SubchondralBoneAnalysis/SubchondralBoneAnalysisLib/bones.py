@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
 
-from SubchondralBoneAnalysisLib.bone_edge import peeled
-from SubchondralBoneAnalysisLib.bone_filling import filled
-from SubchondralBoneAnalysisLib.bone_shells import parted_by_brightness, parted_by_thickness, pieces
-from SubchondralBoneAnalysisLib.knee_grid import on_grid_of, upright
+from SubchondralBoneAnalysisLib.bone_finding.bone_contact import contact_settled, parted_by_ways
+from SubchondralBoneAnalysisLib.bone_finding.bone_edge import peeled
+from SubchondralBoneAnalysisLib.bone_finding.bone_filling import filled, filled_sections
+from SubchondralBoneAnalysisLib.bone_finding.bone_shells import parted_by_brightness, parted_by_thickness, pieces
+from SubchondralBoneAnalysisLib.bone_finding.knee_grid import on_grid_of, upright
 from SubchondralBoneAnalysisLib.volume import Volume
 
 FEMUR, TIBIA, PATELLA, FIBULA = 1, 2, 3, 4
@@ -29,6 +30,8 @@ NAMES = {FEMUR: "femur", TIBIA: "tibia", PATELLA: "patella", FIBULA: "fibula"}
 VOXEL_MM = 0.7  # of the grid on which bones are taken apart
 SMOOTHING_MM = 0.6
 SHELL_HU = 160.0  # well above muscle and contrast-free blood, below the thinnest cortex after smoothing
+SOFT_HU = 90.0  # below it lies soft tissue, or marrow without bone in it
+METAL_AS_HU = 120  # neither bone nor soft tissue
 SHAFT_HU = 300.0
 END_MM = 6.0  # at the top and the bottom of the volume, where the shafts are told apart
 LEAST_SHELL_MM3 = 300.0
@@ -36,7 +39,18 @@ LEAST_SHAFT_MM3 = 100.0
 LEAST_PATELLA_MM3 = 1500.0
 LEAST_HEIGHT_MM = 30.0  # of femur and tibia: less is no bone end with its shaft
 CORTEX_WITHIN_MM = 1.4
+NEAR_MM = 5.0  # to where femur and tibia meet, across which their sections are compared
+ONE_BONE = 0.6  # of the smaller section; touching condyles meet in up to a third of it
 CLEAR_CORTEX_HU = 250.0
+LEAST_VOXELS = 4  # along each axis, to be smoothed
+REPLACEMENT_MM3 = 15e3  # of metal: screws, plates and nails of a knee are less, the parts of a knee replacement more
+REPLACED = (
+    "are as much as in a knee replacement, whose surfaces are no bone: nothing of this knee can be measured in a CT"
+)
+NO_KNEE = (
+    "no shaft of a femur at the top or of a tibia at the bottom of the volume goes on to a joint: give the CT of a "
+    "knee, with the end of the thigh bone and the beginning of the shin bone, upright as its orientation says"
+)
 CLEAR_HU = 320.0  # bones that are parted by brightness up to this are; beyond it they touch, and their shape decides
 
 
@@ -73,21 +87,33 @@ class KneeBones:
 def find_bones(ct: Volume, metal: np.ndarray | None = None) -> KneeBones:
     """Find the bones of one knee.
 
+    Nothing is raised for what is no knee: then no bone is found, and `warnings` say so. The same holds for a knee
+    replacement, whose joint surfaces are no bone.
+
     :param ct: HU [k, j, i], in any orientation, of one leg, the knee somewhere between its ends.
-    :param metal: [k, j, i] bool, where nothing is taken for bone: metal itself. With the zone of its streaks, bone that
-        lies in the zone is lost.
+    :param metal: [k, j, i] bool, metal itself (`KneeCt.implants`), which is not taken for bone: a screw inside of a
+        bone is part of it because the bone is filled. With the zone of its streaks, bone that lies in the zone is lost.
     """
+    if min(ct.array.shape) < LEAST_VOXELS:
+        return _nothing(ct, NO_KNEE)
+    if metal is not None and np.count_nonzero(metal) * ct.voxel_mm3 > REPLACEMENT_MM3:
+        return _nothing(ct, f"{np.count_nonzero(metal) * ct.voxel_mm3 / 1000:.0f} cm³ of metal {REPLACED}")
     plain = (
-        ct if metal is None else Volume(np.where(metal, 0, ct.array), ct.spacing_mm, ct.origin_lps, ct.direction_lps)
+        ct
+        if metal is None
+        else Volume(np.where(metal, METAL_AS_HU, ct.array), ct.spacing_mm, ct.origin_lps, ct.direction_lps)
     )
     grid = upright(plain, VOXEL_MM, SMOOTHING_MM)
     solids = bone_solids(grid.array, VOXEL_MM)
+    if not {FEMUR, TIBIA} & set(solids):
+        return _nothing(ct, NO_KNEE)
     found = {number: _inside(solid, grid, ct) for number, solid in solids.items()}
     labels = np.zeros(ct.array.shape, np.uint8)
     best = np.full(ct.array.shape, 0.5, np.float32)
     for number, share in found.items():
         larger = share > best
         labels[larger], best[larger] = number, share[larger]
+    labels = contact_settled(labels, plain.array, ct.spacing_mm, FEMUR, TIBIA)
     labels = largest_pieces(peeled(labels, plain.array, ct.spacing_mm))
     bones = {name: _described(name, number, solids.get(number), grid.array, VOXEL_MM) for number, name in NAMES.items()}
     side = side_of(solids)
@@ -113,14 +139,54 @@ def bone_solids(hu: np.ndarray, voxel_mm: float) -> dict[int, np.ndarray]:
             owner[box][piece] = apart(hu[box], piece, seeds[box], voxel_mm)[piece]
         elif inside:
             owner[box][piece] = inside[0]
-    solids = {
-        number: filled(owner == number, voxel_mm) for number in (FEMUR, TIBIA, PATELLA) if (owner == number).any()
-    }
+    soft = hu < SOFT_HU
+    solids = {n: filled(owner == n, voxel_mm, soft) for n in (FEMUR, TIBIA, PATELLA) if (owner == n).any()}
+    only = only_bone(solids, voxel_mm)
+    if only is not None:
+        owner[np.isin(owner, (FEMUR, TIBIA))] = only
+        solids = {n: filled(owner == n, voxel_mm, soft) for n in (only, PATELLA) if (owner == n).any()}
     if TIBIA in solids and fibula_seed is not None:
-        parts = apart(hu, owner == TIBIA, fibula_seed, voxel_mm)
-        if (parts == 2).any():
-            solids |= {TIBIA: filled(parts == 1, voxel_mm), FIBULA: filled(parts == 2, voxel_mm)}
+        parts = tibia_and_fibula(hu, owner == TIBIA, solids[TIBIA], fibula_seed, voxel_mm)
+        if parts[1].any():
+            solids |= dict(zip((TIBIA, FIBULA), parts, strict=True))
     return solids
+
+
+def tibia_and_fibula(
+    hu: np.ndarray, shell: np.ndarray, solid: np.ndarray, seeds: np.ndarray, voxel_mm: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both as bool [k, j, i], from their common shell and the solid that it encloses.
+
+    Where they touch the solid is parted: the wall between them is thin, and each shell alone would be open there.
+    """
+    parts, threshold = parted_by_brightness(hu, shell, seeds, SHELL_HU)
+    if threshold <= CLEAR_HU:
+        soft = hu < SOFT_HU
+        return filled(parts == 1, voxel_mm, soft), filled(parts == 2, voxel_mm, soft)
+    parts = parted_by_ways(hu, solid, np.where(shell, seeds, 0), voxel_mm)
+    return parts == 1, parts == 2
+
+
+def only_bone(solids: dict[int, np.ndarray], voxel_mm: float) -> int | None:
+    """FEMUR or TIBIA where both are parts of that one bone, which no joint parts; None where there is a joint.
+
+    Bones touch in spots. Parts of one bone meet in the whole of its section.
+    """
+    if not {FEMUR, TIBIA} <= set(solids):
+        return None
+    femur, tibia = solids[FEMUR], solids[TIBIA]
+    meeting = np.count_nonzero(femur & ndimage.binary_dilation(tibia))
+    near = max(1, int(NEAR_MM / voxel_mm))
+    heights = np.nonzero((femur & ndimage.binary_dilation(tibia, iterations=2)).any(axis=(1, 2)))[0]
+    if not len(heights):
+        return None
+    place = slice(max(0, heights[0] - near), heights[-1] + near + 1)
+    if meeting < ONE_BONE * min(np.count_nonzero(bone[place].any(axis=0)) for bone in (femur, tibia)):
+        return None
+    sections = (femur | tibia).sum(axis=(1, 2))
+    ends = max(1, int(END_MM / voxel_mm))
+    # The end at the joint is the wide one.
+    return TIBIA if sections[-ends:].mean() > sections[:ends].mean() else FEMUR
 
 
 def shaft_seeds(hu: np.ndarray, voxel_mm: float) -> tuple[np.ndarray, np.ndarray | None]:
@@ -172,8 +238,7 @@ def apart(hu: np.ndarray, shell: np.ndarray, seeds: np.ndarray, voxel_mm: float)
     if threshold <= CLEAR_HU:
         return parts
     # Filled slice by slice across the leg: in other directions, bones that touch enclose what lies between them.
-    sections = np.stack([ndimage.binary_fill_holes(section) for section in shell])
-    by_shape = parted_by_thickness(sections, np.where(shell, seeds, 0), voxel_mm)
+    by_shape = parted_by_thickness(filled_sections(shell), np.where(shell, seeds, 0), voxel_mm)
     return parts if by_shape is None else np.where(shell, by_shape, 0)
 
 
@@ -193,6 +258,13 @@ def largest_pieces(labels: np.ndarray) -> np.ndarray:
         if count:
             out[parts == np.argmax(np.bincount(parts.ravel())[1:]) + 1] = number
     return out
+
+
+def _nothing(ct: Volume, why: str) -> KneeBones:
+    """No bone at all, and one sentence why."""
+    labels = replace(ct, array=np.zeros(ct.array.shape, np.uint8))
+    bones = {name: FoundBone(name, False, 0.0, (), "not found in this volume") for name in NAMES.values()}
+    return KneeBones(labels, None, bones, [why[0].upper() + why[1:] + "."])
 
 
 def _inside(solid: np.ndarray, grid: Volume, ct: Volume) -> np.ndarray:

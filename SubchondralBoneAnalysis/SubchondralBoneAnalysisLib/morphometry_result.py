@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
@@ -12,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from JointQuantLib.job import plain, sha256_of, versions
+from JointQuantLib.job import plain, versions
 from JointQuantLib.morphometry_folder import STRUCTURE
+from SubchondralBoneAnalysisLib.file_digest import digest_of
 from SubchondralBoneAnalysisLib.morphometry import Morphometry
 from SubchondralBoneAnalysisLib.morphometry_request import MorphometryRequest
 from SubchondralBoneAnalysisLib.segmentation import Segmentation
@@ -53,7 +53,7 @@ def morphometry_result(
             "job": "morphometry",
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "inputs": [
-                {"role": role, "path": volume.path.name, "sha256": _sha256(volume.files)}
+                {"role": role, "path": volume.path.name, "sha256": digest_of(volume.files)}
                 for role, volume in (("volume", bone), ("region", region))
                 if volume is not None
             ],
@@ -160,11 +160,3 @@ def _columns(key: str, value: Any) -> dict[str, Any]:
     if key in ("tb_th_near_border", "tb_sp_near_border"):
         return {f"{key}_share": value}
     return {key: value}
-
-
-def _sha256(files: tuple[Path, ...]) -> str:
-    """Of a file; of a volume that is several files, of their digests, a line each in the order of reading."""
-    digests = [sha256_of(file) for file in files]
-    if len(digests) == 1:
-        return digests[0]
-    return hashlib.sha256("".join(f"{digest}\n" for digest in digests).encode()).hexdigest()

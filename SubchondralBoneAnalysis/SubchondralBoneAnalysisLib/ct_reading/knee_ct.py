@@ -13,7 +13,7 @@ from SubchondralBoneAnalysisLib.ct_reading.dicom_planes import is_dicom
 from SubchondralBoneAnalysisLib.ct_reading.even_grid import even_volume
 from SubchondralBoneAnalysisLib.ct_reading.hounsfield_check import TissuePeaks, check_hounsfield
 from SubchondralBoneAnalysisLib.ct_reading.hounsfield_slices import AIR_HU, in_hounsfield
-from SubchondralBoneAnalysisLib.ct_reading.metal import STREAKS_MM, find_metal
+from SubchondralBoneAnalysisLib.ct_reading.metal import STREAKS_MM, find_metal, streak_zone
 from SubchondralBoneAnalysisLib.ct_reading.slice_positions import slice_positions
 from SubchondralBoneAnalysisLib.ct_reading.voxel_size import LARGEST_MM, SMALLEST_MM, unfit_voxels
 from SubchondralBoneAnalysisLib.volume import Volume, read_volume
@@ -30,6 +30,7 @@ class KneeCt:
     :param warnings: sentences without the name of the file.
     :param series: which DICOM series it is; the name of the file for other formats.
     :param side: "left" or "right" where DICOM says so, else None.
+    :param implants: bool [k, j, i], the metal alone, without the zone of its streaks; None if there is none.
     :param tissues: where fat and muscle have their peaks.
     """
 
@@ -39,6 +40,7 @@ class KneeCt:
     series: str
     side: str | None = None
     tissues: TissuePeaks | None = field(default=None)
+    implants: np.ndarray | None = None
 
 
 def read_ct(path: str | Path) -> KneeCt:
@@ -62,11 +64,12 @@ def read_ct(path: str | Path) -> KneeCt:
     if unfit:
         raise BadInput(f"{path} {unfit}: give a CT reconstructed with voxels of {SMALLEST_MM} to {LARGEST_MM} mm.")
     tissues = check_hounsfield(volume)
-    metal = find_metal(volume)
-    if metal is not None:
+    implants, metal = find_metal(volume), None
+    if implants is not None:
+        metal = streak_zone(implants, volume)
         cm3 = np.count_nonzero(metal) * volume.voxel_mm3 / 1000
         warnings += (f"it holds metal: the {cm3:.1f} cm³ up to {STREAKS_MM:.0f} mm around it are not measured",)
-    return KneeCt(volume, metal, warnings, series, side, tissues)
+    return KneeCt(volume, metal, warnings, series, side, tissues, implants)
 
 
 def _read_file(path: Path) -> tuple[Volume, tuple[str, ...]]:

@@ -15,7 +15,7 @@ ANY_NEIGHBOUR = np.ones((3, 3, 3), bool)
 
 
 def find_metal(ct: Volume) -> np.ndarray | None:
-    """Metal and what its streaks reach, bool [k, j, i]; None if there is no metal.
+    """Metal itself, bool [k, j, i]; None if there is none. See `streak_zone` for what its streaks reach.
 
     Metal is a clump of voxels above `METAL_HU` of at least `LEAST_MM3` that holds one above `CERTAIN_HU`.
 
@@ -30,11 +30,14 @@ def find_metal(ct: Volume) -> np.ndarray | None:
     certain = ndimage.maximum(ct.array[box], clumps, numbers) >= CERTAIN_HU
     metal = np.zeros(ct.array.shape, bool)
     metal[box] = np.isin(clumps, numbers[large & certain])
-    return _with_streaks(metal, ct) if metal.any() else None
+    return metal if metal.any() else None
 
 
-def _with_streaks(metal: np.ndarray, ct: Volume) -> np.ndarray:
-    """Dilate metal by an ellipsoid: `STREAKS_MM` in the axial plane, `STREAKS_ALONG_MM` along the patient."""
+def streak_zone(metal: np.ndarray, ct: Volume) -> np.ndarray:
+    """Metal and what its streaks reach, bool [k, j, i].
+
+    Metal is dilated by an ellipsoid: `STREAKS_MM` in the axial plane, `STREAKS_ALONG_MM` along the patient.
+    """
     along = 2 - int(np.argmax(np.abs(np.reshape(ct.direction_lps, (3, 3))[2])))  # the array axis nearest to S
     reach = np.where(np.arange(3) == along, STREAKS_ALONG_MM, STREAKS_MM)
     margin = np.ceil(reach / ct.spacing_mm).astype(int) + 1

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from SubchondralBoneAnalysisLib.bone_filling import filled
+from SubchondralBoneAnalysisLib.bone_finding.bone_filling import filled
 from SubchondralBoneAnalysisLib.bones import NAMES, KneeBones, find_bones
 from SubchondralBoneAnalysisLib.simulation.simulated_knee_ct import SimulatedKnee
 from SubchondralBoneAnalysisLib.volume import Volume, read_volume
 
 VOXEL_MM = 1.0
+SIZE_MM = (112.0, 125.0, 100.0)
 KNEES = {
     "right, as usual": SimulatedKnee(seed=11, side="right"),
     "left, turned, one compartment gone": SimulatedKnee(
@@ -22,13 +24,18 @@ KNEES = {
 }
 
 
-@pytest.fixture(scope="module", params=KNEES)
+@cache
+def simulated(name: str) -> tuple[Volume, Volume, KneeBones]:
+    """The CT of a knee, its true labels, and what was found in it."""
+    knee = KNEES[name]
+    grid = knee.grid(VOXEL_MM, SIZE_MM)
+    ct = knee.ct(grid)
+    return ct, knee.labels(grid), find_bones(ct)
+
+
+@pytest.fixture(params=KNEES)
 def knee(request: pytest.FixtureRequest) -> tuple[SimulatedKnee, Volume, Volume, KneeBones]:
-    """A simulated knee: itself, its CT, its true labels, and what was found."""
-    simulated = KNEES[request.param]
-    grid = simulated.grid(spacing_mm=(VOXEL_MM,) * 3)
-    ct = simulated.ct(grid)
-    return simulated, ct, simulated.labels(grid), find_bones(ct)
+    return KNEES[request.param], *simulated(request.param)
 
 
 def surface_of(mask: np.ndarray) -> np.ndarray:
@@ -62,12 +69,11 @@ def test_the_side_is_that_of_the_body(knee):
     assert found.side == simulated.side
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def usual() -> tuple[Volume, KneeBones]:
     """The CT of a right knee, and its bones."""
-    simulated = KNEES["right, as usual"]
-    ct = simulated.ct(simulated.grid(spacing_mm=(VOXEL_MM,) * 3))
-    return ct, find_bones(ct)
+    ct, _, found = simulated("right, as usual")
+    return ct, found
 
 
 def test_a_mirrored_knee_has_mirrored_bones_and_the_other_side(usual):
@@ -88,9 +94,8 @@ def test_the_orientation_of_the_file_changes_nothing(usual):
 
 
 def test_a_femur_that_is_mostly_beyond_the_volume_is_said_to_be():
-    knee = KNEES["right, as usual"]
-    ct = knee.ct(knee.grid(spacing_mm=(1.2,) * 3))
-    joint = int(np.median(np.nonzero(knee.labels(ct).array == 1)[0].min()))
+    ct, truth, _ = simulated("right, as usual")
+    joint = np.nonzero(truth.array == 1)[0].min()
     cut = find_bones(replace(ct, array=ct.array[: joint + 12]))
     assert cut.bones["femur"].found
     assert "of it are in the volume" in cut.bones["femur"].reason
@@ -103,6 +108,47 @@ def test_where_there_is_no_bone_none_is_found():
     assert not found.labels.array.any()
     assert found.side is None
     assert not any(bone.found for bone in found.bones.values())
+
+
+@pytest.mark.parametrize("shape", [(60, 50, 40), (2, 50, 40)])
+def test_what_is_no_knee_ends_with_one_sentence(shape):
+    noise = np.random.default_rng(1).normal(50, 60, shape).astype(np.int16)
+    found = find_bones(Volume(noise, (1.0, 1.0, 1.0)))
+    assert not found.labels.array.any()
+    (sentence,) = found.warnings
+    assert "give the CT of a knee" in sentence
+
+
+def test_a_shin_bone_without_its_joint_has_no_femur_in_it():
+    ct, truth, _ = simulated("right, as usual")
+    top = np.nonzero(truth.array == 2)[0].max()
+    found = find_bones(replace(ct, array=ct.array[: top - 12]))
+    assert found.bones["tibia"].found
+    assert not found.bones["femur"].found
+
+
+def test_bone_around_a_screw_is_kept():
+    ct, truth, _ = simulated("right, as usual")
+    places = np.argwhere(truth.array == 2)
+    level = places[:, 0].max() - 15
+    middle = places[places[:, 0] == level, 1].mean()
+    k, j, i = np.indices(ct.array.shape)
+    across = (i > places[:, 2].min() - 6) & (i < places[:, 2].max() + 3)
+    screw = across & (np.hypot(k - level, j - middle) < 2.5)
+    found = find_bones(replace(ct, array=np.where(screw, 3071, ct.array).astype(np.int16)), screw)
+    tibia = truth.array == 2
+    assert dice(found.labels.array == 2, tibia) >= 0.97
+    assert distance_95(found.labels.array == 2, tibia, VOXEL_MM) <= VOXEL_MM
+    assert (found.labels.array == 2)[screw & ndimage.binary_erosion(tibia, iterations=2)].mean() > 0.98
+
+
+def test_a_knee_replacement_is_not_measured():
+    ct, truth, _ = simulated("right, as usual")
+    joint = np.nonzero(truth.array == 1)[0].min()
+    metal = (truth.array > 0) & (np.abs(np.arange(len(truth.array)) - joint)[:, None, None] < 8)
+    found = find_bones(replace(ct, array=np.where(metal, 3071, ct.array).astype(np.int16)), metal)
+    assert not any(bone.found for bone in found.bones.values())
+    assert "knee replacement" in found.warnings[0]
 
 
 @pytest.mark.parametrize("hole_mm", [0.0, 2.0, 4.0])

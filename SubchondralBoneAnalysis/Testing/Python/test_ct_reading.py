@@ -396,6 +396,7 @@ def test_metal_is_found_with_the_zone_of_its_streaks(tmp_path):
     nail = sampled(ct.volume, with_nail) == 3071
     assert ct.metal.dtype == bool
     assert ct.metal[nail].all()
+    assert (ct.implants == nail).all()
     across = ndimage.distance_transform_edt(~nail, sampling=(1e3, PIXEL_MM, PIXEL_MM))
     assert ct.metal[across <= 10].all()
     assert not ct.metal[across > 12].any()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from SubchondralBoneAnalysisLib.bone_filling import enclosed
+from SubchondralBoneAnalysisLib.bone_finding.bone_filling import enclosed
 
 SOFT_HU = 40.0  # around a bone: muscle, cartilage, joint fluid
 PEAK_WITHIN_MM = 1.8
 DEEPEST_MM = 1.4  # that a first outline may lie outside of the edge
 HALF_HU = (130.0, 450.0)  # what half of a peak may be: noise below, the trabeculae of a dense plate above
 SMOOTHING_MM = 0.35
+PIT_MM = 2.0  # what is peeled in there is marrow behind a thin cortex
 
 
 def peeled(labels: np.ndarray, hu: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:
@@ -34,17 +35,27 @@ def peeled(labels: np.ndarray, hu: np.ndarray, spacing_mm: tuple[float, float, f
     # Where the cortex is thin, marrow behind it was peeled, too: what the rest of the bone goes around stays.
     for number, box in enumerate(ndimage.find_objects(kept), 1):
         if box is not None:
-            kept[box][enclosed(kept[box] == number) & (labels[box] == number)] = number
+            whole = enclosed(_closed(kept[box] == number, spacing))
+            kept[box][whole & (labels[box] == number)] = number
     return kept
 
 
+def _closed(bone: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """A bone with the pits that are narrower than twice `PIT_MM`."""
+    rim = np.ceil(PIT_MM / spacing).astype(int) + 1
+    around = np.pad(bone, [(n, n) for n in rim])
+    grown = ndimage.distance_transform_edt(~around, sampling=spacing) <= PIT_MM
+    closed = ndimage.distance_transform_edt(grown, sampling=spacing) > PIT_MM
+    return closed[tuple(slice(n, -n) for n in rim)] | bone
+
+
 def _at_edge(labels: np.ndarray) -> np.ndarray:
-    """Voxels of a label beside one that has none; the border of the volume is no edge."""
+    """Voxels of a label beside one that has not the same; the border of the volume is no edge."""
     edge = np.zeros(labels.shape, bool)
     for axis in range(3):
         for step in (1, -1):
             beside = np.roll(labels, step, axis)
             first = tuple(slice(None) if a != axis else (0 if step == 1 else -1) for a in range(3))
             beside[first] = labels[first]
-            edge |= beside == 0
+            edge |= beside != labels
     return edge & (labels > 0)

@@ -6,15 +6,18 @@ import numpy as np
 from scipy import ndimage
 
 BALLS_MM = (1.6, 2.4, 3.5, 5.0)  # that try to get in, from small to large
-ENOUGH = 0.93  # of what the largest keeps out: then no hole was as wide as the ball
+IN_SECTION = np.array([np.zeros((3, 3)), ndimage.generate_binary_structure(2, 1), np.zeros((3, 3))], bool)
+ENOUGH = 0.98  # of what the largest keeps out: then no hole was as wide as the ball
 
 
-def filled(shell: np.ndarray, voxel_mm: float) -> np.ndarray:
+def filled(shell: np.ndarray, voxel_mm: float, soft: np.ndarray | None = None) -> np.ndarray:
     """The bone [k, j, i] bool of a shell [k, j, i] bool that may have holes, on cubic voxels.
 
     A ball that rolls around the shell from outside cannot enter through a hole that is narrower than it. The smallest
     that stays outside is taken; hollows of the surface that it could not reach are emptied again. Where the shell ends
     at the border of the volume (a shaft that is cut) it is closed there. An empty shell stays empty.
+
+    :param soft: bool [k, j, i], what may be soft tissue: only that is emptied, not trabecular bone behind a hole.
     """
     boxes = ndimage.find_objects(shell.astype(np.uint8))
     if not boxes:
@@ -25,9 +28,15 @@ def filled(shell: np.ndarray, voxel_mm: float) -> np.ndarray:
     )
     at_border = [(b.start == 0, b.stop == n) for b, n in zip(box, shell.shape, strict=True)]
     closed = capped(shell[box], at_border, voxel_mm)
+    may_be_out = ~closed if soft is None else ~closed & soft[box]
     away = ndimage.distance_transform_edt(~closed, sampling=voxel_mm)
-    tries = [kept_out(closed, away, ball, at_border, voxel_mm) for ball in BALLS_MM]
-    chosen = next(bone for bone in tries if bone.sum() >= ENOUGH * tries[-1].sum())
+    chosen = kept_out(closed, away, BALLS_MM[-1], at_border, voxel_mm, may_be_out)
+    enough = ENOUGH * np.count_nonzero(chosen)
+    for ball_mm in BALLS_MM[:-1]:
+        bone = kept_out(closed, away, ball_mm, at_border, voxel_mm, may_be_out)
+        if np.count_nonzero(bone) >= enough:
+            chosen = bone
+            break
     out = np.zeros_like(shell)
     out[box] = chosen
     return out
@@ -52,11 +61,17 @@ def capped(shell: np.ndarray, at_border: list[tuple[bool, bool]], voxel_mm: floa
 
 
 def kept_out(
-    closed: np.ndarray, away: np.ndarray, ball_mm: float, at_border: list[tuple[bool, bool]], voxel_mm: float
+    closed: np.ndarray,
+    away: np.ndarray,
+    ball_mm: float,
+    at_border: list[tuple[bool, bool]],
+    voxel_mm: float,
+    may_be_out: np.ndarray,
 ) -> np.ndarray:
     """All that a ball of a radius cannot reach from outside, without the hollows of the surface.
 
     :param away: distance to the shell in mm.
+    :param may_be_out: what is emptied of hollows.
     """
     # Outside is all around, except where the box ends with the volume: there a cut bone goes on.
     frame = [(0 if low else 1, 0 if high else 1) for low, high in at_border]
@@ -68,7 +83,7 @@ def kept_out(
     outside = (ndimage.distance_transform_edt(~reached, sampling=voxel_mm) <= ball_mm) & ~closed
     # A hollow is no deeper than the ball is wide. Marrow is: little of it is lost behind a hole that the ball plugs.
     steps = int(round(ball_mm / voxel_mm))
-    hollow = ndimage.binary_dilation(outside, iterations=steps, mask=~closed)
+    hollow = ndimage.binary_dilation(outside, iterations=steps, mask=may_be_out)
     return enclosed(~(outside | hollow))
 
 
@@ -76,6 +91,17 @@ def enclosed(bone: np.ndarray) -> np.ndarray:
     """A bone with all that it encloses in slices of two of the three directions: marrow that a small hole let out."""
     votes = np.zeros(bone.shape, np.uint8)
     for axis in range(3):
-        sections = np.moveaxis(bone, axis, 0)
-        votes += np.moveaxis(np.stack([ndimage.binary_fill_holes(section) for section in sections]), 0, axis)
+        votes += filled_sections(bone, axis)
     return votes >= 2
+
+
+def filled_sections(bone: np.ndarray, axis: int = 0) -> np.ndarray:
+    """A bone with what each of its sections across an axis encloses, bool [k, j, i]."""
+    # Padded within the sections, all that is outside of one hangs together.
+    around = [(0, 0) if a == axis else (1, 1) for a in range(3)]
+    empty = np.moveaxis(np.pad(~bone, around, constant_values=True), axis, 0)
+    labels, _ = ndimage.label(empty, IN_SECTION)
+    outside = np.zeros(labels.max() + 1, bool)
+    outside[labels[:, 0, 0]] = True
+    outside[0] = False
+    return ~np.moveaxis(outside[labels[:, 1:-1, 1:-1]], 0, axis)

@@ -6,6 +6,8 @@ import numpy as np
 from scipy import ndimage
 from skimage.segmentation import watershed
 
+from SubchondralBoneAnalysisLib.bone_finding.bone_filling import filled_sections
+
 ALL_NEIGHBOURS = np.ones((3, 3, 3), bool)
 STEP_HU = 25.0
 HIGHEST_HU = 900.0
@@ -51,7 +53,7 @@ def parted_by_thickness(solid: np.ndarray, seeds: np.ndarray, voxel_mm: float) -
     depth = ndimage.distance_transform_edt(np.pad(solid, 1, mode="edge"), sampling=voxel_mm)[1:-1, 1:-1, 1:-1]
     numbers = [int(n) for n in np.unique(seeds[solid]) if n]
     # With their marrow: a cortex alone lies at the edge of the bone, and is gone at the first level.
-    whole = {n: np.stack([ndimage.binary_fill_holes(section) for section in seeds == n]) & solid for n in numbers}
+    whole = {n: filled_sections(seeds == n) & solid for n in numbers}
     open_pairs = {(a, b) for a in numbers for b in numbers if a < b}
     markers = np.zeros(solid.shape, np.int32)
     for level in np.arange(0.0, DEEPEST_NECK_MM, voxel_mm / 2):

@@ -1,0 +1,112 @@
+"""The whole knee job: a CT of one or both knees in, result folder out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from JointQuantLib.errors import BadInput
+from JointQuantLib.job import Progress
+from SubchondralBoneAnalysisLib.bone_finding.legs import Leg, legs_in
+from SubchondralBoneAnalysisLib.bones import KneeBones, find_bones
+from SubchondralBoneAnalysisLib.ct_reading import BoneLabels, KneeCt, read_bone_labels, read_ct
+from SubchondralBoneAnalysisLib.ct_resolution import CtResolution, ct_resolution
+from SubchondralBoneAnalysisLib.knee_findings import KneeFindings
+from SubchondralBoneAnalysisLib.knee_request import KneeRequest
+from SubchondralBoneAnalysisLib.knee_result import knee_result, write_knee_result
+from SubchondralBoneAnalysisLib.knee_side import Side, side_of_bones, side_of_knee
+from SubchondralBoneAnalysisLib.knee_volumes import write_models, write_volumes
+from SubchondralBoneAnalysisLib.one_knee import KneeImage, bones_from_labels, check_joint, examine_knee
+from SubchondralBoneAnalysisLib.volume import Volume
+
+__all__ = ["KneeRequest", "analyse_knee"]
+
+
+def analyse_knee(request: KneeRequest, folder: Path, progress: Progress) -> dict:
+    """Find the bones and subchondral regions of the knees in a CT, measure them, and write all into `folder`.
+
+    Returns the content of result.json (``knee_result.schema.json``; lengths in mm, places in LPS). Raises BadInput for
+    what is no CT of a knee, or bones that do not fit it; Cancelled when the user stops the job.
+    """
+    progress.step(0.0, "Reading the CT")
+    ct = read_ct(request.ct)
+    progress.step(0.05, "Estimating the noise and the blur of the CT")
+    resolution = ct_resolution(ct.volume, ct.metal)
+    drawn = read_bone_labels(request.bones, ct.volume, request.bone_names) if request.bones else None
+    legs = wanted_legs(ct, request)
+
+    knees, warnings = [], [*ct.warnings, *(drawn.warnings if drawn else ())]
+    for number, leg in enumerate(legs):
+        part = progress.part(0.1 + 0.7 * number / len(legs), 0.1 + 0.7 * (number + 1) / len(legs))
+        try:
+            knees.append(knee_of_leg(ct, leg, drawn, resolution, request, part))
+        except BadInput as error:
+            # One knee that cannot be analysed does not take the other with it.
+            if len(legs) == 1:
+                raise
+            warnings.append(f"the knee on the patient's {leg.side_in_image} is left out: {error}")
+    if not knees:
+        raise BadInput(f"{request.ct} shows no knee that could be analysed: {' '.join(warnings)}")
+    knees = in_order(knees, request)
+
+    progress.step(0.8, "Writing the volumes")
+    write_volumes(folder, ct, knees)
+    write_models(folder, knees)
+    progress.step(0.98, "Writing the numbers")
+    result = knee_result(request, ct, drawn, resolution, knees, warnings)
+    write_knee_result(folder, result, knees)
+    return result
+
+
+def wanted_legs(ct: KneeCt, request: KneeRequest) -> list[Leg]:
+    """The legs of a CT; with `side`, of two legs the one that lies on that side of the image."""
+    legs = legs_in(ct.volume)
+    if request.side is None or len(legs) == 1:
+        return legs
+    return [leg for leg in legs if leg.side_in_image == request.side]
+
+
+def knee_of_leg(
+    ct: KneeCt, leg: Leg, drawn: BoneLabels | None, resolution: CtResolution, request: KneeRequest, progress: Progress
+) -> KneeFindings:
+    """What is found of the knee of one leg."""
+    progress.step(0.0, "Finding the bones")
+    if drawn is None:
+        bones = find_bones(leg.volume, None if ct.implants is None else ct.implants[leg.box])
+    else:
+        bones = bones_from_labels(labels_of_leg(drawn.labels, ct.volume, leg))
+    check_joint(bones.bones, request.ct if drawn is None else request.bones)
+    side = known_side(bones, ct, leg, request)
+    unusable = None if ct.metal is None else ct.metal[leg.box]
+    image = KneeImage(leg.volume, unusable, leg.box, resolution)
+    return examine_knee(image, bones, side, leg.warnings, request, progress.part(0.5, 1.0))
+
+
+def labels_of_leg(labels: Volume, ct: Volume, leg: Leg) -> Volume:
+    """The labels of a CT that are of one leg: in its box, and not where the other leg was taken out of it."""
+    own = leg.volume.array == ct.array[leg.box]
+    return replace(leg.volume, array=np.where(own, labels.array[leg.box], 0).astype(np.uint8))
+
+
+def known_side(bones: KneeBones, ct: KneeCt, leg: Leg, request: KneeRequest) -> Side:
+    """Which knee of the body it is; BadInput where nothing tells."""
+    side = side_of_knee(bones.side or side_of_bones(bones.labels), leg.side_in_image, ct.side, request.side)
+    if side.side is None:
+        raise BadInput(
+            f"{request.ct} shows a knee without its fibula, so that nothing tells which knee it is: add --side left or "
+            "--side right."
+        )
+    return side
+
+
+def in_order(knees: list[KneeFindings], request: KneeRequest) -> list[KneeFindings]:
+    """The knees, the right one first; BadInput where two are of the same side."""
+    sides = [knee.side for knee in knees]
+    if len(set(sides)) < len(sides):
+        raise BadInput(
+            f"{request.ct} shows two {sides[0]} knees by where their fibulae lie: give one of them alone, and check "
+            "that the image is of one patient."
+        )
+    return sorted(knees, key=lambda knee: knee.side != "right")

@@ -1,0 +1,1 @@
+"""How the bones of a knee are taken apart in a CT."""

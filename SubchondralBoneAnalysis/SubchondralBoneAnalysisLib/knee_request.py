@@ -1,0 +1,42 @@
+"""What a user asks of the knee job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from SubchondralBoneAnalysisLib.patches import PatchRule
+from SubchondralBoneAnalysisLib.region_finding.depth_bands import BANDS_MM
+
+PATCH_GRID_MM = 0.4
+
+
+@dataclass(frozen=True)
+class KneeRequest:
+    """A CT of one or both knees, and what is to be found in it.
+
+    ``bones``: label map of the bones drawn elsewhere, in place of our own; ``bone_names``: which of its labels is which
+    bone, None where the file says so; ``side``: of the body, where the image shows one knee and its fibula does not
+    tell, or which of two knees is wanted; ``bands_mm``: depth bands from shallow to deep; ``patch_rule`` and
+    ``patch_grid_mm``: how patches are placed, and the grid on which they are sampled.
+    """
+
+    ct: Path
+    bones: Path | None = None
+    bone_names: Mapping[int, str] | None = None
+    side: str | None = None
+    bands_mm: tuple[tuple[float, float], ...] = BANDS_MM
+    patch_rule: PatchRule = field(default_factory=PatchRule)
+    patch_grid_mm: float = PATCH_GRID_MM
+    device: str = "auto"
+    seed: int = 0
+
+    def parameters(self) -> dict:
+        """What was asked, for result.json; paths as names only, so that no folder of a patient is written out."""
+        asked = asdict(self)
+        asked["ct"] = Path(self.ct).name
+        asked["bones"] = None if self.bones is None else Path(self.bones).name
+        if self.bone_names is not None:
+            asked["bone_names"] = {str(number): name for number, name in self.bone_names.items()}
+        return asked

@@ -1,0 +1,1 @@
+"""Where patches are cut, and their voxels."""

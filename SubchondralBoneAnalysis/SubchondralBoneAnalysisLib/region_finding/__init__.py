@@ -1,0 +1,1 @@
+"""How the subchondral regions of a bone are found from its surface."""
