@@ -29,7 +29,10 @@ SUBREGIONS: dict[str, Color] = {
     "lateral central": (1.00, 0.62, 0.05),
     "lateral posterior": (0.90, 0.32, 0.10),
 }
-JOINT_SPACE_TOP_MM = 12.0  # of the colour scale: the same for every knee, and wider is no joint space
+# Of the colour scales: the same for every knee, so that two knees can be compared by eye.
+JOINT_SPACE_TOP_MM = 12.0  # wider is no joint space
+PLATE_TOP_MM = 2.0
+DENSITY_TOP_HU = 1000.0
 
 
 def band_colors(number: int) -> np.ndarray:

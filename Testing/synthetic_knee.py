@@ -318,6 +318,7 @@ def describe_knee(knee: Knee, femur: bool, place: int) -> dict:
             }
             for name in with_regions
         },
+        "plate": {"attenuation_hu": 1201.0, "shaft_cortex_hu": 1814.0, "not_measured": None},
         "articular_mm2": {name: 2051.5 if name == "tibia" else 3790.8 for name in with_regions},
         "missing": {} if femur else {"femur": CUT_FEMUR},
         "surfaces": [describe_surface(knee, name, number) for name in with_regions for number in range(1, 7)],

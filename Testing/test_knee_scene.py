@@ -125,7 +125,7 @@ def test_volumes_keep_every_voxel_and_lie_where_the_file_says(opened, made, name
 @pytest.mark.parametrize(
     ("name", "top", "title", "ramp"),
     [
-        ("Subchondral plate thickness (mm)", 1.5, "plate\n(mm)", plate_ramp()),
+        ("Subchondral plate thickness (mm)", 2.0, "plate\n(mm)", plate_ramp()),
         ("Joint space width (mm)", 12.0, "joint space\n(mm)", joint_space_ramp()),
     ],
 )

@@ -48,8 +48,9 @@ def definitions_of(content: dict) -> list[tuple[str, str, str]]:
         (
             "Articular surface",
             (
-                "the part of the surface of femur and tibia that faces the other bone; a rim of 3 mm and the inner "
-                "tenth of the width on both sides of the midline (eminence and notch) are left out of the regions"
+                "of the tibia what looks up at the height of its plateau, of the femur the condyles and the trochlea near "
+                "their silhouette from the side, however far the knee was bent; a rim of 3 mm and the inner tenth of "
+                "the width on both sides of the midline (eminence and notch) are left out of the regions"
             ),
             "",
         ),
@@ -70,15 +71,17 @@ def definitions_of(content: dict) -> list[tuple[str, str, str]]:
             "Depth bands",
             said["depth"],
             (
-                "Bands of 0 to 2.5, 2.5 to 5 and 5 to 10 mm as in CT-TOMASD: Johnston et al., Osteoarthritis Cartilage "
-                "2010;18:1319. Those below the plate leave the plate out, as its blur spreads into the first band."
+                "Bands of 0 to 2.5, 2.5 to 5 and 5 to 10 mm: Johnston et al., Skeletal Radiol 2010;39:867 (CT-TOMASD: "
+                "Osteoarthritis Cartilage 2009;17:1319). Those below the plate leave the plate out, as its blur "
+                "spreads into the first band."
             ),
         ),
         (
             "Subchondral plate",
             (
-                "thickness of the layer of compact bone at the surface, by a model of how the scanner blurs it; where "
-                "it is thinner than the image can tell, no number is given"
+                "thickness of the layer of compact bone at the surface, by a model of how the scanner blurs it. One "
+                f"attenuation is taken for all of it ({_attenuations(content)}): bone that is less dense counts as "
+                "thinner. Where it is thinner than the image can tell, no number is given"
             ),
             "After Treece et al., Med Image Anal 2010;14:276.",
         ),
@@ -105,6 +108,12 @@ def definitions_of(content: dict) -> list[tuple[str, str, str]]:
             "",
         ),
     ]
+
+
+def _attenuations(content: dict) -> str:
+    """The attenuation of compact bone that the plates were measured with."""
+    found = [knee["plate"]["attenuation_hu"] for knee in content["knees"]]
+    return ", ".join(f"{hu:.0f} HU" for hu in found if hu is not None) or "none was measured"
 
 
 def files_of(result: KneeFolder) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from JointQuantLib.even_colors import even_ramp
-from JointQuantLib.knee_colors import plate_ramp
+from JointQuantLib.knee_colors import DENSITY_TOP_HU, PLATE_TOP_MM, plate_ramp
 from JointQuantLib.knee_folder import KneeFolder, read_knee
 
 from .knee_definitions import definitions_of, files_of
@@ -31,8 +31,6 @@ from .knee_wording import (
 from .morphometry_wording import size_words, voxel_words
 from .template import HERE, flat, render_template
 
-TOPS_HU = (400.0, 600.0, 800.0, 1000.0, 1200.0, 1600.0, 2000.0)  # at which the scale of density may end
-TOPS_MM = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0)  # and that of the plate
 SHOWN_SHARE = (
     0.05  # of an area that is too thin to resolve: from there on it stands in the map, and a mean is not given
 )
@@ -72,7 +70,7 @@ def render_knee(folder: Path) -> str:
     result = read_knee(folder)
     content, ct = result.content, result.content["ct"]
     parameters = content["parameters"]
-    scales = scales_of(result)
+    scales = scales_of()
     return render_template(
         "knee.html.jinja",
         result=content,
@@ -126,21 +124,13 @@ def describe_knee(result: KneeFolder, knee: dict, scales: dict[str, Scale]) -> K
     )
 
 
-def scales_of(result: KneeFolder) -> dict[str, Scale]:
-    """The scales of the maps: the same for all knees, bones and depths of the page."""
-    hu = [r["hu_mean"] for knee in result.knees for r in knee["regions"] if r["hu_mean"] is not None]
-    plate = [
-        s["plate_median_mm"] for knee in result.knees for s in knee["surfaces"] if s["plate_median_mm"] is not None
-    ]
+def scales_of() -> dict[str, Scale]:
+    """The scales of the maps: the same for all knees, bones and depths."""
     return {
-        "density": even_scale("Mean HU", "density", density_ramp(), round_top(TOPS_HU, hu), 4),
-        "plate": even_scale("Plate, median, mm", "plate-median", plate_ramp(), round_top(TOPS_MM, plate)),
+        "density": even_scale("Mean HU", "density", density_ramp(), DENSITY_TOP_HU),
+        "plate": even_scale("Plate, median, mm", "plate-median", plate_ramp(), PLATE_TOP_MM, 4),
         "joint_space": joint_space_scale("Joint space, mean, mm", "space-mean"),
     }
-
-
-def round_top(tops: tuple[float, ...], values: list[float]) -> float:
-    return next((top for top in tops if top >= max(values, default=0.0)), tops[-1])
 
 
 def density_ramp() -> np.ndarray:

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from JointQuantLib.knee_colors import BONES as BONE_COLORS
-from JointQuantLib.knee_colors import SUBREGIONS, band_colors, plate_ramp
+from JointQuantLib.knee_colors import PLATE_TOP_MM, SUBREGIONS, band_colors, plate_ramp
 from JointQuantLib.knee_folder import BANDS, BONES, COMPARTMENTS, JOINT_SPACE, PLATE, KneeFolder
-from JointQuantLib.thickness_colors import scale_top
 
 from .knee_schematic import Scale, even_scale, joint_space_scale
 from .knee_slices import JointSlices, Picture
@@ -110,8 +109,9 @@ def legend(result: KneeFolder, what: str, file: str) -> tuple[list[tuple[str, st
 def map_scale(result: KneeFolder, what: str, file: str) -> Scale | None:
     if what == "joint_space":
         return joint_space_scale("Joint space width, mm", what)
-    values = result.array(file)
-    return None if values is None else even_scale("Thickness of the plate, mm", what, plate_ramp(), scale_top(values))
+    if result.file(file) is None:
+        return None
+    return even_scale("Thickness of the plate, mm", what, plate_ramp(), PLATE_TOP_MM)
 
 
 def css(colour: np.ndarray | tuple[float, float, float]) -> str:

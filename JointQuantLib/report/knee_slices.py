@@ -10,7 +10,14 @@ import numpy as np
 
 from JointQuantLib.even_colors import mixed
 from JointQuantLib.knee_colors import BONES as BONE_COLORS
-from JointQuantLib.knee_colors import JOINT_SPACE_TOP_MM, SUBREGIONS, band_colors, joint_space_ramp, plate_ramp
+from JointQuantLib.knee_colors import (
+    JOINT_SPACE_TOP_MM,
+    PLATE_TOP_MM,
+    SUBREGIONS,
+    band_colors,
+    joint_space_ramp,
+    plate_ramp,
+)
 from JointQuantLib.knee_folder import (
     BONE_NUMBERS,
     BONES,
@@ -20,7 +27,6 @@ from JointQuantLib.knee_folder import (
     SUBREGION_NAMES,
     KneeFolder,
 )
-from JointQuantLib.thickness_colors import scale_top
 from JointQuantLib.volume_planes import PLANES, Plane, axis_letters, middle_of
 
 from .map_pictures import edge_letters, round_length
@@ -92,7 +98,7 @@ class JointSlices:
         if layer is None:
             return []
         layer = turned(layer[self.box], self.order)
-        paint = painter(what, layer, result)
+        paint = painter(what, result)
         if what == "bones":
             return self.bone_pictures(layer, paint)
         axial = self.middles[0]
@@ -155,10 +161,10 @@ class JointSlices:
         )
 
 
-def painter(what: str, layer: np.ndarray, result: KneeFolder) -> Paint:
-    """How slices of a layer are coloured."""
+def painter(what: str, result: KneeFolder) -> Paint:
+    """How slices of what is shown are coloured."""
     if what in ("plate", "joint_space"):
-        ramp, top = (plate_ramp(), scale_top(layer)) if what == "plate" else (joint_space_ramp(), JOINT_SPACE_TOP_MM)
+        ramp, top = (plate_ramp(), PLATE_TOP_MM) if what == "plate" else (joint_space_ramp(), JOINT_SPACE_TOP_MM)
         return lambda values: (mixed(ramp, np.clip(values / top, 0, 1)), MAP_SHARE * (values > 0))
     table = np.zeros((256, 3))
     if what == "bones":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from JointQuantLib.knee_colors import JOINT_SPACE_TOP_MM, depth_ramp, joint_space_ramp, plate_ramp
+from JointQuantLib.knee_colors import JOINT_SPACE_TOP_MM, PLATE_TOP_MM, depth_ramp, joint_space_ramp, plate_ramp
 from JointQuantLib.knee_folder import CT, DEPTH, JOINT_SPACE, PLATE, KneeFolder
 from JointQuantLib.scene.colors import add_color_scale, add_legend
 from JointQuantLib.scene.slice_planes import ras_from_ijk
@@ -53,7 +53,7 @@ def add_map(scene, result: KneeFolder, what: str):
 
 def map_top(what: str, values: np.ndarray) -> float:
     """The length in mm at which the colours of a map end."""
-    return JOINT_SPACE_TOP_MM if what == "joint space" else scale_top(values)
+    return {"joint space": JOINT_SPACE_TOP_MM, "plate": PLATE_TOP_MM}.get(what) or scale_top(values)
 
 
 def add_volume(scene, result: KneeFolder, array: np.ndarray, name: str):

@@ -110,11 +110,22 @@ def _knee(knee: KneeFindings, numbers: dict[int, int]) -> dict[str, Any]:
             for name, bone in knee.regions.bones.items()
         },
         "articular_mm2": {name: bone.articular_mm2 for name, bone in knee.regions.bones.items()},
+        "plate": _plate(knee),
         "missing": knee.regions.missing,
         "surfaces": [_surface(of) for of in knee.sub_regions],
         "regions": [_region(of, numbers) for of in knee.measured],
         "patches": {name: sum(of.patch.bone == name for of in knee.patches) for name in knee.regions.bones},
         "warnings": [_sentence(text) for text in knee.warnings],
+    }
+
+
+def _plate(knee: KneeFindings) -> dict[str, Any]:
+    """What the thickness of the plate takes for granted: one attenuation for both bones."""
+    plates = [bone.plate for bone in knee.regions.bones.values() if bone.plate is not None]
+    return {
+        "attenuation_hu": plates[0].plate_hu if plates else None,
+        "shaft_cortex_hu": plates[0].cortex_hu if plates else None,
+        "not_measured": plates[0].why_not or None if plates else None,
     }
 
 

@@ -117,22 +117,28 @@ class BoneSurface:
         time = sd_mm**2 / 2 / HEAT_STEPS
         system = (sparse.diags(mass) + time * self._stiffness).tocsr()
         heat = np.reshape(np.asarray(values, float), (len(mass), -1))
+        # Without their mean: the precision asked for must not depend on how far the bone lies from the origin of LPS.
+        mean = heat.mean(axis=0)
+        heat = heat - mean
         for _ in range(HEAT_STEPS):
             heat = _solved(system, mass[:, None] * heat, heat)
-        return heat.reshape(np.shape(values))
+        return (heat + mean).reshape(np.shape(values))
 
     def moved_in(self, shift_mm: np.ndarray) -> BoneSurface:
         """The surface with each point [n] moved into the bone, as far as the grey values show its edge there."""
         return replace(self, points_lps=self.points_lps - shift_mm[:, None] * self.normals)
 
-    def distance_mm(self, places_lps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def distance_mm(self, places_lps: np.ndarray, reach_mm: float = np.inf) -> tuple[np.ndarray, np.ndarray]:
         """How far places [n, 3] lie outside the bone (negative inside), and the number of the nearest surface point.
 
-        Measured to the plane through the nearest point, so that the points need not be dense.
+        Measured to the plane through the nearest point, so that the points need not be dense. NaN, with number 0, where
+        no point is within `reach_mm`.
         """
-        _, nearest = self.tree.query(places_lps, workers=-1)
+        to_point, nearest = self.tree.query(places_lps, distance_upper_bound=reach_mm, workers=-1)
+        found = np.isfinite(to_point)
+        nearest[~found] = 0
         away = places_lps - self.points_lps[nearest]
-        return np.einsum("nc,nc->n", away, self.normals[nearest]), nearest
+        return np.where(found, np.einsum("nc,nc->n", away, self.normals[nearest]), np.nan), nearest
 
 
 def bone_surface(labels: Volume, label: int, step_mm: float = STEP_MM) -> BoneSurface | None:
@@ -250,20 +256,26 @@ def _solved(system: sparse.csr_matrix, right: np.ndarray, start: np.ndarray) -> 
     scale = 1 / system.diagonal()[:, None]
     solution = start.copy()
     residual = right - system @ solution
-    goal = (SOLVED * np.linalg.norm(right, axis=0)) ** 2
+    goal = SOLVED**2 * _dot(right, right)
     ahead = scale * residual
-    direction, power = ahead, np.einsum("nc,nc->c", residual, ahead)
+    direction, power = ahead.copy(), _dot(residual, ahead)
     for _ in range(MOST_SOLVER_STEPS):
-        if (np.einsum("nc,nc->c", residual, residual) <= goal).all():
+        if (_dot(residual, residual) <= goal).all():
             break
         pushed = system @ direction
-        step = power / np.maximum(np.einsum("nc,nc->c", direction, pushed), 1e-30)
+        step = power / np.maximum(_dot(direction, pushed), 1e-30)
         solution += step * direction
-        residual = residual - step * pushed
-        ahead = scale * residual
-        before, power = power, np.einsum("nc,nc->c", residual, ahead)
-        direction = ahead + power / np.maximum(before, 1e-30) * direction
+        residual -= step * pushed
+        np.multiply(scale, residual, out=ahead)
+        before, power = power, _dot(residual, ahead)
+        direction *= power / np.maximum(before, 1e-30)
+        direction += ahead
     return solution
+
+
+def _dot(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Of each column; three times as fast as einsum where there are few columns."""
+    return np.array([np.vdot(a, b) for a, b in zip(one.T, other.T, strict=True)])
 
 
 def _areas(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:

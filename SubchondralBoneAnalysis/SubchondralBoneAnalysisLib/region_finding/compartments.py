@@ -7,7 +7,9 @@ trochlea
 ("anterior"), the weight-bearing condyle ("central") goes from there to 60 % of the way to the posterior end of the
 condyle, and what remains is "posterior".
 
-The inner tenth of the width of the bone on both sides of the midline (eminence and notch) and a rim are left out.
+The inner tenth of the width of the bone on both sides of the midline (eminence and notch) and a rim are left out. On
+the tibia that strip widens in front of the central sub-regions and behind them, as the intercondylar areas do, which
+carry no cartilage: the anterior one is a wide triangle, the posterior one a narrow one.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ DEFINITION = {
     "femur": "trochlea, weight-bearing to 60 % of the way from notch to posterior end, posterior (Eckstein 2006)",
 }
 NOTCH_SHARE = 0.10  # of the width of the bone, on each side of the midline
+FRONT_WIDENS, BACK_WIDENS = 1.0, 0.5  # mm to each side per mm forward and backward: of the intercondylar areas
 WEIGHT_BEARING_SHARE = 0.60
 NOTCH_EDGE_DEG = np.arange(-15, 31, 5)  # (0 distal, 90 posterior) in which the front edge of the notch sticks out
 
@@ -39,12 +42,14 @@ class Compartments:
     :param notch_mm: half the width of the strip along the midline that is left out.
     :param cuts_mm: of each compartment, the posterior coordinate at which central and at which posterior begins.
     :param keeps_front: whether the strip is kept before the first cut: the groove of a femur, which has no notch there.
+    :param widens: by how much the strip widens to each side per mm before the first and behind the second cut.
     """
 
     frame: BoneFrame
     notch_mm: float
     cuts_mm: dict[str, tuple[float, float]]
     keeps_front: bool
+    widens: tuple[float, float] = (0.0, 0.0)
 
     def number_at(self, places_lps: np.ndarray) -> np.ndarray:
         """Number [n] of the sub-region in which places [n, 3] of the surface lie, uint8.
@@ -52,11 +57,14 @@ class Compartments:
         0 in the notch, 1 to 3 medial anterior, central and posterior, 4 to 6 lateral.
         """
         lateral, posterior, _ = self.frame.coordinates(places_lps).T
-        number = np.zeros(len(places_lps), np.uint8)
+        number, strip_mm = np.zeros(len(places_lps), np.uint8), np.full(len(places_lps), self.notch_mm)
+        before, behind = self.widens
         for first, compartment, on_side in ((1, "medial", lateral < 0), (4, "lateral", lateral >= 0)):
             central, back = self.cuts_mm[compartment]
             number[on_side] = (first + (posterior >= central).astype(np.uint8) + (posterior >= back))[on_side]
-        in_strip = np.abs(lateral) < self.notch_mm
+            wider = before * np.maximum(central - posterior, 0) + behind * np.maximum(posterior - back, 0)
+            strip_mm[on_side] += wider[on_side]
+        in_strip = np.abs(lateral) < strip_mm
         if self.keeps_front:
             in_strip &= ~np.isin(number, (1, 4))
         number[in_strip] = 0
@@ -81,7 +89,7 @@ def tibial_compartments(surface: BoneSurface, frame: BoneFrame, rim_mm: np.ndarr
         plateau = sign * places[:, 0] > notch
         front, back = _ends(places[plateau, 1], areas[plateau])
         cuts[compartment] = (front + (back - front) / 3, front + 2 * (back - front) / 3)
-    return Compartments(frame, notch, cuts, keeps_front=False)
+    return Compartments(frame, notch, cuts, keeps_front=False, widens=(FRONT_WIDENS, BACK_WIDENS))
 
 
 def femoral_compartments(surface: BoneSurface, frame: BoneFrame, rim_mm: np.ndarray) -> Compartments:

@@ -17,7 +17,7 @@ from SubchondralBoneAnalysisLib.region_finding.nearest_points import nearest_poi
 from SubchondralBoneAnalysisLib.volume import Volume
 from SubchondralBoneAnalysisLib.voxel_index import mm_per_index
 
-BANDS_MM = ((0.0, 2.5), (2.5, 5.0), (5.0, 10.0))  # CT-TOMASD: Johnston et al., Osteoarthritis Cartilage 2010;18:1319
+BANDS_MM = ((0.0, 2.5), (2.5, 5.0), (5.0, 10.0))  # Johnston et al., Skeletal Radiol 2010;39:867
 SPAN_MM = 2.0  # beyond the deepest band and outside the bone, so that a value can be read between nodes
 SLAB = 48  # slices of the volume that are filled at a time
 

@@ -21,6 +21,7 @@ from SubchondralBoneAnalysisLib.voxel_index import to_index, to_lps
 
 WIDEST_MM = 12.0
 OPPOSED_COSINE = -0.5  # of the two normals: the surfaces look at each other within 60 degrees
+DEEP_STEPS = 5  # of the lattice inside a bone: no voxel of the joint space is read off from a node there
 LEAST_SHARE = 0.05  # of the area of a compartment; its width is the "smallest", for one point is noise
 
 
@@ -108,11 +109,22 @@ def _between(
     low, high = np.minimum(low, high), np.maximum(low, high)
     lattice = Lattice(np.zeros((np.ceil((high - low) / step).astype(int) + 1)[::-1], np.float32), low, step)
     nodes = lattice.nodes_lps()
-    to_tibia, tibial = tibia.distance_mm(nodes)
-    to_femur, femoral = femur.distance_mm(nodes)
+    # The search is slow far from a surface, and there is no joint space.
+    near = np.flatnonzero(_above(tibia, nodes) & _above(femur, nodes))
+    reach = WIDEST_MM + 2 * step
+    to_tibia, tibial = tibia.distance_mm(nodes[near], reach)
+    near, to_tibia, tibial = (values[np.isfinite(to_tibia)] for values in (near, to_tibia, tibial))
+    to_femur, femoral = femur.distance_mm(nodes[near], reach)
+    near, to_tibia, tibial, to_femur, femoral = (
+        values[np.isfinite(to_femur)] for values in (near, to_tibia, tibial, to_femur, femoral)
+    )
     opposed = np.einsum("nc,nc->n", tibia.normals[tibial], femur.normals[femoral]) < OPPOSED_COSINE
     within = np.minimum(np.minimum(tibia_rim[tibial], femur_rim[femoral]), np.where(opposed, 20, -20))
-    maps = [values.reshape(lattice.array.shape) for values in (to_tibia, to_femur, within)]
+    maps = []
+    for values, elsewhere in ((to_tibia, reach), (to_femur, reach), (within, -20)):
+        array_of = np.full(len(nodes), elsewhere, np.float32)
+        array_of[near] = values
+        maps.append(array_of.reshape(lattice.array.shape))
 
     corners = np.array(np.meshgrid(*zip(low, high, strict=True))).reshape(3, -1).T
     index = to_index(corners, labels)
@@ -131,3 +143,14 @@ def _between(
         kept = (within > 0) & (to_tibia > least) & (to_femur > least) & (total > 0) & (total < WIDEST_MM)
         array[tuple(index[kept].T)] = total[kept]
     return width
+
+
+def _above(bone: BoneSurface, places_lps: np.ndarray) -> np.ndarray:
+    """Which of the places [n, 3] are outside the bone or no more than some steps of its lattice inside."""
+    lattice = bone.inside
+    deep = ndimage.distance_transform_edt(lattice.array > 0.5) > DEEP_STEPS
+    node = np.rint(lattice.index(places_lps)).astype(np.intp)
+    held = ((node >= 0) & (node.T < lattice.array.shape).T).all(axis=0)
+    above = np.ones(len(places_lps), bool)
+    above[held] = ~deep[tuple(node[:, held])]
+    return above

@@ -16,6 +16,8 @@ from knee_jobs import read, rows, run_knee, write_knee
 from JointQuantLib.cli import main
 from JointQuantLib.knee_folder import BONE_NUMBERS, FIRST_COMPARTMENT, SUBREGION_NAMES
 from SubchondralBoneAnalysisLib import analysis
+from SubchondralBoneAnalysisLib.ct_reading import read_ct
+from SubchondralBoneAnalysisLib.knee_request import KneeRequest
 from SubchondralBoneAnalysisLib.simulation.simulated_knee_ct import SimulatedKnee, ct_of_legs
 from SubchondralBoneAnalysisLib.simulation.voxel_grid import grid_around
 from SubchondralBoneAnalysisLib.volume import Volume, read_volume, write_volume
@@ -295,6 +297,9 @@ def test_both_knees_of_a_ct_are_analysed_the_right_one_first(legs, tmp_path):
     assert {row["side"] for row in rows(out / "patches.csv")} == {"right", "left"}
 
 
-def test_of_two_knees_one_can_be_chosen(legs, tmp_path):
-    content = run_knee(tmp_path / "out", legs / "ct.nrrd", "--bones", legs / "bones.nrrd", "--side", "left")
-    assert [knee["side"] for knee in content["knees"]] == ["left"]
+def test_of_two_knees_one_can_be_chosen(legs):
+    ct = read_ct(legs / "ct.nrrd")
+    (leg,) = analysis.wanted_legs(ct, KneeRequest(legs / "ct.nrrd", side="left"))
+    assert leg.side_in_image == "left"
+    assert leg.box[2].start > ct.volume.array.shape[2] // 2 - 10
+    assert [leg.side_in_image for leg in analysis.wanted_legs(ct, KneeRequest(legs / "ct.nrrd"))] == ["right", "left"]
