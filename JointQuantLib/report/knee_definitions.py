@@ -48,9 +48,10 @@ def definitions_of(content: dict) -> list[tuple[str, str, str]]:
         (
             "Articular surface",
             (
-                "of the tibia what looks up at the height of its plateau, of the femur the condyles and the trochlea near "
-                "their silhouette from the side, however far the knee was bent; a rim of 3 mm and the inner tenth of "
-                "the width on both sides of the midline (eminence and notch) are left out of the regions"
+                "of the tibia what looks up at the height of its plateau, of the femur the condyles and the trochlea "
+                "near their silhouette from the side, however far the knee was bent; a rim of 3 mm and the inner tenth "
+                "of the width on both sides of the midline (eminence and notch), and on the tibia the intercondylar "
+                "areas before and behind the spines, are left out of the regions"
             ),
             "",
         ),

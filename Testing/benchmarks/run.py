@@ -17,6 +17,10 @@ from pathlib import Path
 
 import closure
 import hand_films
+import knee_bones
+import knee_plate
+import knee_real
+import knee_regions
 import loss_maps
 import morphometry_phantoms
 import morphometry_real
@@ -41,7 +45,8 @@ REAL_FILMS = (  # subject, file, title, what measures it on a part of the films
     ("outlines", "outlines_closure", "Closure with drawn and with found regions", outlines.measure_closure),
 )
 MORPHOMETRY = ("morphometry_phantoms", "morphometry_real", "morphometry_speed")
-SUBJECTS = ("loss_maps", "known_motion", "registration", "finder", "outlines", *MORPHOMETRY)
+KNEE = ("knee_bones", "knee_regions", "knee_plate", "knee_real")
+SUBJECTS = ("loss_maps", "known_motion", "registration", "finder", "outlines", *MORPHOMETRY, *KNEE)
 
 
 def main(arguments: list[str]) -> None:
@@ -62,7 +67,11 @@ def main(arguments: list[str]) -> None:
         if subject in asked.only:
             for name, title, rows in _morphometry(subject):
                 _report(name, title, rows)
-    if set(asked.only) <= set(MORPHOMETRY):
+    for subject in KNEE:
+        if subject in asked.only:
+            for name, title, rows in _knee(subject):
+                _report(name, title, rows)
+    if set(asked.only) <= {*MORPHOMETRY, *KNEE}:
         return
     if not (SHARED_DATA / "mcp-series").is_dir() or not (SHARED_DATA / "hand-radiographs").is_dir():
         print("Real films: skipped, ../shared/data is not there.")
@@ -96,6 +105,21 @@ def _morphometry(subject: str) -> Iterator[tuple[str, str, list[dict]]]:
         yield "morphometry_specimen", "A specimen that fills part of its box", morphometry_real.specimen(SHARED_DATA)
     else:
         print("Real trabecular bone: skipped, ../shared/data/trabecular-microct is not there.")
+
+
+def _knee(subject: str) -> Iterator[tuple[str, str, list[dict]]]:
+    """The tables (name, title, rows) of a subject of the knee job."""
+    shared_data = SHARED_DATA if knee_real.available(SHARED_DATA) else None
+    if subject == "knee_bones":
+        yield "knee_bones", "Bones of simulated knees", knee_bones.measure()
+    elif subject == "knee_regions":
+        yield from knee_regions.tables(shared_data)
+    elif subject == "knee_plate":
+        yield from knee_plate.tables()
+    elif shared_data is not None:
+        yield from knee_real.tables(shared_data)
+    else:
+        print("Real knee CT: skipped, ../shared/data/knee-ct is not there.")
 
 
 def _known_motion(parts: tuple[str, ...]) -> None:

@@ -42,11 +42,28 @@ class EdgeProfiles:
     towards_slices: np.ndarray
 
 
-def edge_profiles(ct: Volume, kind: EdgeKind, unusable: np.ndarray | None = None, seed: int = 0) -> EdgeProfiles:
+@dataclass(frozen=True, eq=False)
+class EdgeImage:
+    """A CT made ready for profiles across its edges: `smooth`, and `spline` coefficients (third degree), float32."""
+
+    ct: Volume
+    smooth: np.ndarray
+    spline: np.ndarray
+
+    @classmethod
+    def of(cls, ct: Volume) -> EdgeImage:
+        """Made once for all kinds of edges: it is what takes the time."""
+        smooth = ndimage.gaussian_filter(ct.array, SMOOTH_MM / np.asarray(ct.spacing_mm), output=np.float32, truncate=3)
+        # Mirrored at the border, which no profile comes near, no margin is needed that would be a copy.
+        return cls(ct, smooth, ndimage.spline_filter(ct.array, 3, np.float32, mode="mirror"))
+
+
+def edge_profiles(image: EdgeImage, kind: EdgeKind, unusable: np.ndarray | None = None, seed: int = 0) -> EdgeProfiles:
     """Up to 3000 profiles across edges of a kind, as many of each direction as there are.
 
     :param unusable: bool [k, j, i], true around metal and where there is no image.
     """
+    ct, smooth = image.ct, image.smooth
     spacing = np.asarray(ct.spacing_mm)
     chance = np.random.default_rng(seed)
     places = _edge_voxels(ct.array, kind.level_hu, unusable, np.ceil(4 / spacing).astype(int))
@@ -55,13 +72,13 @@ def edge_profiles(ct: Volume, kind: EdgeKind, unusable: np.ndarray | None = None
     along = np.arange(REACH_MM[0], REACH_MM[1] + STEP_MM / 2, STEP_MM)
     if not len(places):
         return EdgeProfiles(along, np.empty((0, len(along))), np.empty(0))
-    smooth = ndimage.gaussian_filter(ct.array.astype(np.float32), SMOOTH_MM / spacing, truncate=3)
     inward = _directions(smooth, places, spacing)
     places = _on_level(smooth, places, inward, spacing, kind.level_hu)
     chosen = _of_all_directions(inward[:, 0] ** 2, chance)
     places, inward = places[chosen], inward[chosen]
     points = places[:, None] + along[:, None] * inward[:, None] / spacing
-    values = ndimage.map_coordinates(ct.array, points.reshape(-1, 3).T, np.float32, order=3, mode="nearest")
+    at = points.reshape(-1, 3).T
+    values = ndimage.map_coordinates(image.spline, at, np.float32, order=3, mode="mirror", prefilter=False)
     return _fitting(EdgeProfiles(along, values.reshape(points.shape[:2]), inward[:, 0] ** 2), kind)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from SubchondralBoneAnalysisLib.ct_resolution.ct_edges import CORTEX, SKIN, EdgeKind, edge_profiles
+from SubchondralBoneAnalysisLib.ct_resolution.ct_edges import CORTEX, SKIN, EdgeImage, EdgeKind, edge_profiles
 from SubchondralBoneAnalysisLib.ct_resolution.ct_noise import CtNoise, ct_noise
 from SubchondralBoneAnalysisLib.ct_resolution.layered_edge import LayeredEdges, fit_layered_edges
 from SubchondralBoneAnalysisLib.volume import Volume
@@ -71,7 +71,8 @@ def ct_resolution(ct: Volume, unusable: np.ndarray | None = None) -> CtResolutio
     """
     noise = ct_noise(ct, unusable)
     reasons = [] if noise else ["Noise: there is too little even soft tissue in the image."]
-    estimates = [_along_and_across(*_blur_of_edges(ct, kind, noise, unusable), kind.name) for kind in (CORTEX, SKIN)]
+    image = EdgeImage.of(ct)
+    estimates = [_along_and_across(*_blur_of_edges(image, kind, noise, unusable), kind.name) for kind in (CORTEX, SKIN)]
     # A rough surface, a thin layer, a wrong normal all widen an edge and none of them narrows it.
     in_plane, axial = (_sharper(*of_kinds) for of_kinds in zip(*estimates, strict=True))
     if not in_plane:
@@ -82,10 +83,10 @@ def ct_resolution(ct: Volume, unusable: np.ndarray | None = None) -> CtResolutio
 
 
 def _blur_of_edges(
-    ct: Volume, kind: EdgeKind, noise: CtNoise | None, unusable: np.ndarray | None
+    image: EdgeImage, kind: EdgeKind, noise: CtNoise | None, unusable: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Of each edge that is clear: its squared cosine with the slice axis, and the variance of its blur in mm²."""
-    edges = edge_profiles(ct, kind, unusable)
+    edges = edge_profiles(image, kind, unusable)
     if not len(edges.profiles):
         return np.empty(0), np.empty(0)
     fits = fit_layered_edges(edges.along_mm, edges.profiles)

@@ -30,7 +30,7 @@ FAIRING_ROUNDS = 3
 FAIRING_VOXELS = 0.5  # by how much fairing moves a point at the most: as far as a label leaves it open
 HEAT_STEPS = 2  # of an implicit solution of the heat equation
 SLIVER_MM2 = 0.02  # twice the area of a triangle, below which it no longer holds its corners together more firmly
-SOLVED = 1e-4  # residual of a solution
+SOLVED = 1e-3  # root mean square error of a solution, mm of a place or parts of a unit normal
 MOST_SOLVER_STEPS = 300
 SMALL_PART = 0.1  # of the area of the largest part of a surface, below which a part is dropped as a speck
 
@@ -121,7 +121,7 @@ class BoneSurface:
         mean = heat.mean(axis=0)
         heat = heat - mean
         for _ in range(HEAT_STEPS):
-            heat = _solved(system, mass[:, None] * heat, heat)
+            heat = _solved(system, mass[:, None] * heat, heat, SOLVED * np.linalg.norm(mass))
         return (heat + mean).reshape(np.shape(values))
 
     def moved_in(self, shift_mm: np.ndarray) -> BoneSurface:
@@ -251,16 +251,18 @@ def _faired(rough: BoneSurface, most_mm: float) -> BoneSurface:
     return _of_mesh(rough.points_lps - along[:, None] * rough.normals, rough.triangles, rough.inside)
 
 
-def _solved(system: sparse.csr_matrix, right: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """The solution [n, c] of a symmetric system, by conjugate gradients for all columns at once."""
+def _solved(system: sparse.csr_matrix, right: np.ndarray, start: np.ndarray, most: float) -> np.ndarray:
+    """The solution [n, c] of a symmetric system with residuals [c] of at most `most`.
+
+    By conjugate gradients, for all columns at once.
+    """
     scale = 1 / system.diagonal()[:, None]
     solution = start.copy()
     residual = right - system @ solution
-    goal = SOLVED**2 * _dot(right, right)
     ahead = scale * residual
     direction, power = ahead.copy(), _dot(residual, ahead)
     for _ in range(MOST_SOLVER_STEPS):
-        if (_dot(residual, residual) <= goal).all():
+        if (_dot(residual, residual) <= most**2).all():
             break
         pushed = system @ direction
         step = power / np.maximum(_dot(direction, pushed), 1e-30)

@@ -105,17 +105,17 @@ def depth_in_voxels(labels: Volume, label: int, of: BoneDepth) -> VoxelDepth:
     to_node = mm_per_index(labels)[::-1] / lattice.step_mm
     start = (np.array(labels.origin_lps) - lattice.origin_lps)[::-1] / lattice.step_mm
     # To the nearest node first: most of a bone is too deep to be asked about.
-    known = np.isfinite(lattice.array)
+    known = np.isfinite(lattice.array).view(np.uint8)
     parts = []
     for k in range(box[0].start, box[0].stop, SLAB):
         slab = (slice(k, min(k + SLAB, box[0].stop)), *box[1:])
-        index = np.argwhere(inside[slab]) + [part.start for part in slab]
-        nodes = index @ to_node.T + start
-        nearest = np.clip(np.rint(nodes).astype(np.intp), 0, np.array(known.shape) - 1)
-        near = known[tuple(nearest.T)]
-        parts.append((index[near].astype(np.int32), nodes[near].T))
-    index = np.concatenate([part[0] for part in parts])
-    nodes = np.concatenate([part[1] for part in parts], axis=1)
+        first = np.array([part.start for part in slab])
+        near = ndimage.affine_transform(
+            known, to_node, to_node @ first + start, tuple(s.stop - s.start for s in slab), order=0, mode="nearest"
+        )
+        parts.append((np.argwhere(inside[slab] & (near > 0)) + first).astype(np.int32))
+    index = np.concatenate(parts)
+    nodes = (index @ to_node.T + start).T
 
     asked = np.isfinite(ndimage.map_coordinates(lattice.array, nodes, order=1, mode="nearest"))
     return _read_off(of, index[asked], nodes[:, asked])

@@ -67,7 +67,7 @@ def joint_space(
     :param tibia_rim_mm: [n] of the tibia's points, `femur_rim_mm` of the femur's: positive on the articular surface.
     :param parts: compartments of the tibia.
     """
-    away, nearest = femur.distance_mm(tibia.points_lps)
+    away, nearest = femur.distance_mm(tibia.points_lps, 2 * WIDEST_MM)
     opposed = np.einsum("nc,nc->n", tibia.normals, femur.normals[nearest]) < OPPOSED_COSINE
     faces = (tibia_rim_mm > 0) & opposed & (femur_rim_mm[nearest] > 0) & (away < WIDEST_MM)
     at_tibia = np.where(faces, np.maximum(away, 0), np.nan)
