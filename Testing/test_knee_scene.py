@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scene_bundles import ijk_to_ras, node, opened_bundle
 from synthetic_knee import NUMBERS, SHAPE, write_synthetic_knee
 
 from JointQuantLib.errors import BadInput
@@ -47,34 +47,11 @@ def folder(tmp_path) -> Path:
 @pytest.fixture(scope="module")
 def opened(made, tmp_path_factory):
     """An application with the bundle, moved elsewhere and opened there."""
-    from JointQuantLib.scene.headless import headless_application
-
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
-    bundle = shutil.move(write_scene(made), elsewhere / "scene.mrb")
-    application = headless_application()
-    (elsewhere / "unpacked").mkdir()
-    application.scene.SetURL(application.scene.UnpackSlicerDataBundle(str(bundle), str(elsewhere / "unpacked")))
-    assert application.scene.Import()
-    return application
-
-
-def node(application, name: str):
-    found = application.scene.GetFirstNodeByName(name)
-    assert found is not None, f"no node is named {name}"
-    return found
+    return opened_bundle(made, tmp_path_factory.mktemp("elsewhere"))
 
 
 def voxels(folder: Path, name: str) -> np.ndarray:
     return sitk.GetArrayFromImage(sitk.ReadImage(str(folder / name)))
-
-
-def ijk_to_ras(volume) -> np.ndarray:
-    import slicer.util
-    import vtk
-
-    matrix = vtk.vtkMatrix4x4()
-    volume.GetIJKToRASMatrix(matrix)
-    return slicer.util.arrayFromVTKMatrix(matrix)
 
 
 def segment_voxels(application, segmentation, name: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from PIL import Image
+from scene_bundles import ijk_to_ras, node, opened_bundle
 from synthetic_morphometry import TILTED, draw_sample, write_synthetic_morphometry
 
 from JointQuantLib.errors import BadInput
@@ -54,30 +55,7 @@ def sample():
 @pytest.fixture(scope="module")
 def opened(made, tmp_path_factory):
     """An application with the bundle, moved elsewhere and opened there."""
-    from JointQuantLib.scene.headless import headless_application
-
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
-    bundle = shutil.move(write_scene(made), elsewhere / "scene.mrb")
-    application = headless_application()
-    (elsewhere / "unpacked").mkdir()
-    application.scene.SetURL(application.scene.UnpackSlicerDataBundle(str(bundle), str(elsewhere / "unpacked")))
-    assert application.scene.Import()
-    return application
-
-
-def node(application, name: str):
-    found = application.scene.GetFirstNodeByName(name)
-    assert found is not None, f"no node is named {name}"
-    return found
-
-
-def ijk_to_ras(volume) -> np.ndarray:
-    import slicer.util
-    import vtk
-
-    matrix = vtk.vtkMatrix4x4()
-    volume.GetIJKToRASMatrix(matrix)
-    return slicer.util.arrayFromVTKMatrix(matrix)
+    return opened_bundle(made, tmp_path_factory.mktemp("elsewhere"))
 
 
 @pytest.mark.parametrize(("name", "layer"), [("Structure", "bone"), ("Tb.Th (mm)", "tb_th"), ("Tb.Sp (mm)", "tb_sp")])

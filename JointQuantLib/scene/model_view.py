@@ -31,14 +31,7 @@ class ModelView(OffscreenView):
         self.node.SetBackgroundColor(0, 0, 0)
         self.node.SetBackgroundColor2(0, 0, 0)
         factory = slicer.vtkMRMLThreeDViewDisplayableManagerFactory.GetInstance()
-        factory.SetMRMLApplicationLogic(application.logic)
-        for manager in MANAGERS:
-            if not factory.IsDisplayableManagerRegistered(manager):
-                factory.RegisterDisplayableManager(manager)
-        self.managers = slicer.vtkMRMLDisplayableManagerGroup()
-        self.managers.SetRenderer(self.renderer)
-        self.managers.Initialize(factory, self.renderer)
-        self.managers.SetMRMLDisplayableNode(self.node)
+        self.show_node(application, factory, MANAGERS)
 
     def look(self, right_ras: np.ndarray, up_ras: np.ndarray, centre_ras: np.ndarray, mm_per_pixel: float) -> None:
         """Look so that these directions are to the right and upward, with this place in the middle."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from JointQuantLib.scene.headless import render_window
+from JointQuantLib.scene.headless import HeadlessApplication, render_window
 
 
 class OffscreenView:
@@ -26,6 +26,19 @@ class OffscreenView:
         self.title.GetTextProperty().SetColor(1.0, 1.0, 1.0)
         self.title.GetTextProperty().SetVerticalJustificationToTop()
         self.margin.AddViewProp(self.title)
+
+    def show_node(self, application: HeadlessApplication, factory, managers: tuple[str, ...]) -> None:
+        """Let displayable managers of these classes draw what the scene shows in `self.node`, the node of the view."""
+        import slicer
+
+        factory.SetMRMLApplicationLogic(application.logic)
+        for manager in managers:
+            if not factory.IsDisplayableManagerRegistered(manager):
+                factory.RegisterDisplayableManager(manager)
+        self.managers = slicer.vtkMRMLDisplayableManagerGroup()
+        self.managers.SetRenderer(self.renderer)
+        self.managers.Initialize(factory, self.renderer)
+        self.managers.SetMRMLDisplayableNode(self.node)
 
     def resize(self, size: tuple[int, int], right: int = 0, top: int = 0) -> None:
         """Width and height of the view, and the black margins at its right and top; all in pixels of the picture."""

@@ -32,14 +32,7 @@ class SliceView(OffscreenView):
         self.resize((256, 256))
 
         factory = slicer.vtkMRMLSliceViewDisplayableManagerFactory.GetInstance()
-        factory.SetMRMLApplicationLogic(application.logic)
-        for manager in MANAGERS:
-            if not factory.IsDisplayableManagerRegistered(manager):
-                factory.RegisterDisplayableManager(manager)
-        self.managers = slicer.vtkMRMLDisplayableManagerGroup()
-        self.managers.SetRenderer(self.renderer)
-        self.managers.Initialize(factory, self.renderer)
-        self.managers.SetMRMLDisplayableNode(self.node)
+        self.show_node(application, factory, MANAGERS)
 
         self.mapper = vtk.vtkImageMapper()  # the slice logic gives RGBA, 0 to 255
         self.mapper.SetColorWindow(255)
