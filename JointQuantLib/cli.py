@@ -25,6 +25,7 @@ TOO_LARGE_FOR_SLICER = "the volume is larger than the memory that was allowed by
 
 DEEPEST_BAND_MM, MOST_BANDS = 20.0, 20
 LARGEST_PATCH_MM, MOST_OVERLAP = 10.0, 0.9
+THINNEST_BAND_MM, LEAST_PATCH_STEP_MM, MOST_PATCH_STEPS = 0.1, 1.0, 64  # less is not one voxel; more fills the memory
 
 SIDES = {"l": "left", "left": "left", "r": "right", "right": "right"}
 
@@ -394,6 +395,8 @@ def _check_knee(asked: argparse.Namespace) -> None:
         raise BadInput("--bands needs two depths or more, each deeper than the one before, as 0 2.5 5 10.")
     if asked.bands[-1] > DEEPEST_BAND_MM:
         raise BadInput(f"--bands goes down to {asked.bands[-1]:g} mm: give {DEEPEST_BAND_MM:g} mm at the most.")
+    if min(high - low for low, high in pairwise(asked.bands)) < THINNEST_BAND_MM - 1e-9:
+        raise BadInput(f"--bands has a band thinner than {THINNEST_BAND_MM:g} mm, which no CT resolves: widen it.")
     if len(asked.bands) > MOST_BANDS + 1:
         raise BadInput(f"--bands asks for {len(asked.bands) - 1} bands: give {MOST_BANDS} at the most.")
     if asked.patch_edge > LARGEST_PATCH_MM:
@@ -406,6 +409,17 @@ def _check_knee(asked: argparse.Namespace) -> None:
         raise BadInput(
             f"--patch-edge {asked.patch_edge:g} mm is no whole number of steps of --patch-grid "
             f"{asked.patch_grid:g} mm: change one of them."
+        )
+    if steps > MOST_PATCH_STEPS + 0.5:
+        raise BadInput(
+            f"--patch-grid {asked.patch_grid:g} mm gives {steps:.0f} values along an edge: give {MOST_PATCH_STEPS} at "
+            "the most."
+        )
+    step_mm = asked.patch_edge * (1 - asked.patch_overlap)
+    if step_mm < LEAST_PATCH_STEP_MM - 1e-9:
+        raise BadInput(
+            f"--patch-edge and --patch-overlap place patches {step_mm:.2g} mm apart: widen the one or lower the other "
+            f"until it is {LEAST_PATCH_STEP_MM:g} mm."
         )
 
 
@@ -505,11 +519,11 @@ def _width(text: str) -> float:
 
 
 def _depth(text: str) -> float:
-    return 0.0 if text in ("0", "0.0") else _above_zero(text, "depth: give millimetres, 0 or more, as 2.5")
+    return _zero_or_more(text, "depth: give millimetres, 0 or more, as 2.5")
 
 
 def _share(text: str) -> float:
-    share = 0.0 if text in ("0", "0.0") else _above_zero(text, "share: give a number from 0 to 0.9, as 0.5")
+    share = _zero_or_more(text, f"share: give a number from 0 to {MOST_OVERLAP}, as 0.5")
     if share > MOST_OVERLAP:
         raise argparse.ArgumentTypeError(f"{text} is too large: give a number from 0 to {MOST_OVERLAP}")
     return share
@@ -527,6 +541,14 @@ def _grey_value(text: str) -> float:
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"'{text}' is no grey value: give a number, as 250")
     return value
+
+
+def _zero_or_more(text: str, what: str) -> float:
+    try:
+        zero = float(text) == 0
+    except ValueError:
+        zero = False
+    return 0.0 if zero else _above_zero(text, what)
 
 
 def _above_zero(text: str, what: str) -> float:

@@ -283,6 +283,10 @@ def test_reasons_that_differ_in_their_numbers_are_read_as_one():
     assert merged(reasons) == "7 to 100 % of the area is thinner than the 0.43 mm that the image resolves"
 
 
+def test_numbers_below_zero_keep_their_sign_where_reasons_are_read_as_one():
+    assert merged([f"a mean of {hu} HU" for hu in (-50, -120, 1900)]) == "a mean of -120 to 1900 HU"
+
+
 def test_a_refusal_names_the_knee_where_there_are_two(both):
     (thin,) = [of for of in refusals_of(content_of(both)["knees"]) if of.what.startswith("Plate")]
     assert thin.where == "in 4 of 24 sub-regions"

@@ -12,11 +12,11 @@ from PIL import Image
 from synthetic_knee import write_synthetic_knee
 
 from JointQuantLib.knee_colors import BONES, SUBREGIONS, joint_space_ramp
-from JointQuantLib.knee_folder import read_knee
+from JointQuantLib.knee_folder import FIRST_COMPARTMENT, JOINT_SPACE, REGIONS, read_knee
 from JointQuantLib.scene import rendering_available, write_views
 from JointQuantLib.scene.body_letters import letter_of
 from JointQuantLib.scene.knee_labels import subregion_labels
-from JointQuantLib.scene.knee_planes import knee_planes
+from JointQuantLib.scene.knee_planes import axial_map_plane, knee_planes
 
 VIEW, HEADER = 560, 52
 LABELLED = ("coronal", "sagittal_medial", "sagittal_lateral", "axial_tibia", "axial_femur")
@@ -217,3 +217,12 @@ def test_what_a_result_does_not_hold_is_not_drawn(tmp_path):
     names = {path.stem.removeprefix("view_").removesuffix("_left") for path in write_views(folder)}
     absent = {name for name in NAMES if "plate" in name or name.endswith("axial_femur") or "femur_from" in name}
     assert names == NAMES - absent
+
+
+def test_a_tibia_whose_regions_hold_no_voxel_has_no_axial_slice_of_a_map(tmp_path):
+    result = read_knee(write_synthetic_knee(tmp_path / "result", ("left",)))
+    numbers = subregion_labels(result, 0, result.array(REGIONS)).array
+    planes, values = knee_planes(result, result.knees[0], numbers), result.array(JOINT_SPACE)
+    femur = np.where(numbers < FIRST_COMPARTMENT["tibia"], numbers, 0)
+    assert len(axial_map_plane(result, result.knees[0], planes, numbers, values, "joint space")) == 1
+    assert axial_map_plane(result, result.knees[0], planes, femur, values, "joint space") == ()

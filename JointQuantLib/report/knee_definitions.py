@@ -103,8 +103,8 @@ def definitions_of(content: dict) -> list[tuple[str, str, str]]:
         (
             "Texture",
             (
-                "spread about the local mean and the mean by depth, less the noise of the image; skewness and the "
-                "length over which values are alike (grain) of the same"
+                "spread (SD) about the local mean and the mean by depth, less the noise of the image; skewness and the "
+                "length over which values are alike (grain) of the same values, the noise included"
             ),
             "",
         ),

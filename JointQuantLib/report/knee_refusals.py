@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 
-NUMBER = re.compile(r"\d+(?:\.\d+)?")
+NUMBER = re.compile(r"(?:(?<!\w)-)?\d+(?:\.\d+)?")  # with its sign, and without the hyphen of a word
 MEASURES = {
     "hu_mean": "mean HU",
     "hu_sd": "SD of HU",

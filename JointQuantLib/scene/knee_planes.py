@@ -135,6 +135,8 @@ def axial_map_plane(
         return ()
     points, numbers = _labelled_points(result, subregions)
     tibia = points[numbers >= FIRST_COMPARTMENT["tibia"]] @ planes.axes_lps
+    if not len(tibia):
+        return ()
     low, high = tibia.min(axis=0), tibia.max(axis=0)
     high[2] += ABOVE_TIBIA_MM
     inside = np.zeros(values.shape, bool)

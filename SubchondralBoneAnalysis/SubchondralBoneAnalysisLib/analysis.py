@@ -46,7 +46,9 @@ def analyse_knee(request: KneeRequest, folder: Path, progress: Progress) -> dict
             # One knee that cannot be analysed does not take the other with it.
             if len(legs) == 1:
                 raise
-            warnings.append(f"the knee on the patient's {leg.side_in_image} is left out: {error}")
+            warnings.append(
+                f"the knee on the patient's {leg.side_in_image} is left out: {without_folders(error, request)}"
+            )
     if not knees:
         raise BadInput(f"{request.ct} shows no knee that could be analysed: {' '.join(warnings)}")
     knees = in_order(knees, request)
@@ -58,6 +60,15 @@ def analyse_knee(request: KneeRequest, folder: Path, progress: Progress) -> dict
     result = knee_result(request, ct, drawn, resolution, knees, warnings)
     write_knee_result(folder, result, knees)
     return result
+
+
+def without_folders(error: BadInput, request: KneeRequest) -> str:
+    """What an error says, with the names of the inputs alone: a folder may be named after a patient."""
+    said = str(error)
+    for path in (request.ct, request.bones):
+        if path is not None and len(Path(path).parts) > 1:
+            said = said.replace(str(path), Path(path).name)
+    return said
 
 
 def wanted_legs(ct: KneeCt, request: KneeRequest) -> list[Leg]:
@@ -77,7 +88,7 @@ def knee_of_leg(
         bones = find_bones(leg.volume, None if ct.implants is None else ct.implants[leg.box])
     else:
         bones = bones_from_labels(labels_of_leg(drawn.labels, ct.volume, leg))
-    check_joint(bones.bones, request.ct if drawn is None else request.bones)
+    check_joint(bones.bones, request.ct if drawn is None else request.bones, drawn is not None)
     side = known_side(bones, ct, leg, request)
     unusable = None if ct.metal is None else ct.metal[leg.box]
     image = KneeImage(leg.volume, unusable, leg.box, resolution)
@@ -87,7 +98,7 @@ def knee_of_leg(
 def labels_of_leg(labels: Volume, ct: Volume, leg: Leg) -> Volume:
     """The labels of a CT that are of one leg: in its box, and not where the other leg was taken out of it."""
     own = leg.volume.array == ct.array[leg.box]
-    return replace(leg.volume, array=np.where(own, labels.array[leg.box], 0).astype(np.uint8))
+    return replace(leg.volume, array=np.where(own, labels.array[leg.box], 0).astype(np.uint8), path=labels.path)
 
 
 def known_side(bones: KneeBones, ct: KneeCt, leg: Leg, request: KneeRequest) -> Side:

@@ -12,6 +12,7 @@ from SubchondralBoneAnalysisLib.bone_finding.bone_edge import peeled
 from SubchondralBoneAnalysisLib.bone_finding.bone_filling import filled, filled_sections
 from SubchondralBoneAnalysisLib.bone_finding.bone_shells import parted_by_brightness, parted_by_thickness, pieces
 from SubchondralBoneAnalysisLib.bone_finding.knee_grid import on_grid_of, upright
+from SubchondralBoneAnalysisLib.bone_finding.thin_shell import with_thin_shells
 from SubchondralBoneAnalysisLib.volume import Volume
 
 FEMUR, TIBIA, PATELLA, FIBULA = 1, 2, 3, 4
@@ -29,6 +30,7 @@ NAMES = {FEMUR: "femur", TIBIA: "tibia", PATELLA: "patella", FIBULA: "fibula"}
 
 VOXEL_MM = 0.7  # of the grid on which bones are taken apart
 SMOOTHING_MM = 0.6
+FINE_MM = 0.4  # for thin shells
 SHELL_HU = 160.0  # well above muscle and contrast-free blood, below the thinnest cortex after smoothing
 SOFT_HU = 90.0  # below it lies soft tissue, or marrow without bone in it
 METAL_AS_HU = 120  # neither bone nor soft tissue
@@ -37,6 +39,7 @@ END_MM = 6.0  # at the top and the bottom of the volume, where the shafts are to
 LEAST_SHELL_MM3 = 300.0
 LEAST_SHAFT_MM3 = 100.0
 LEAST_PATELLA_MM3 = 1500.0
+LEAST_CUT_MM2 = 25.0  # of a section at the border of the volume: less is a tip that nearly ends there
 LEAST_HEIGHT_MM = 30.0  # of femur and tibia: less is no bone end with its shaft
 CORTEX_WITHIN_MM = 1.4
 NEAR_MM = 5.0  # to where femur and tibia meet, across which their sections are compared
@@ -104,7 +107,7 @@ def find_bones(ct: Volume, metal: np.ndarray | None = None) -> KneeBones:
         else Volume(np.where(metal, METAL_AS_HU, ct.array), ct.spacing_mm, ct.origin_lps, ct.direction_lps)
     )
     grid = upright(plain, VOXEL_MM, SMOOTHING_MM)
-    solids = bone_solids(grid.array, VOXEL_MM)
+    solids = bone_solids(grid.array, VOXEL_MM, upright(plain, VOXEL_MM, FINE_MM).array)
     if not {FEMUR, TIBIA} & set(solids):
         return _nothing(ct, NO_KNEE)
     found = {number: _inside(solid, grid, ct) for number, solid in solids.items()}
@@ -113,7 +116,8 @@ def find_bones(ct: Volume, metal: np.ndarray | None = None) -> KneeBones:
     for number, share in found.items():
         larger = share > best
         labels[larger], best[larger] = number, share[larger]
-    labels = contact_settled(labels, plain.array, ct.spacing_mm, FEMUR, TIBIA)
+    for one, other in ((FEMUR, TIBIA), (TIBIA, FIBULA)):
+        labels = contact_settled(labels, plain.array, ct.spacing_mm, one, other)
     labels = largest_pieces(peeled(labels, plain.array, ct.spacing_mm))
     bones = {name: _described(name, number, solids.get(number), grid.array, VOXEL_MM) for number, name in NAMES.items()}
     side = side_of(solids)
@@ -121,12 +125,14 @@ def find_bones(ct: Volume, metal: np.ndarray | None = None) -> KneeBones:
     return KneeBones(Volume(labels, ct.spacing_mm, ct.origin_lps, ct.direction_lps, ct.path), side, bones, warnings)
 
 
-def bone_solids(hu: np.ndarray, voxel_mm: float) -> dict[int, np.ndarray]:
+def bone_solids(hu: np.ndarray, voxel_mm: float, fine: np.ndarray) -> dict[int, np.ndarray]:
     """The filled bones, bool [k, j, i], of a smoothed CT on upright cubic voxels, by their numbers.
 
     The shafts in the top and the bottom slices are seeds: the femur above, tibia and fibula below. What is bright and
     connected with several of them is taken apart where it is darkest (femur from tibia, by the joint space) or thinnest
     (where bones touch). The patella is the largest bright piece in front that belongs to no shaft.
+
+    :param fine: the same with less smoothing, in which thin shells are seen.
     """
     shell = pieces(hu > SHELL_HU, LEAST_SHELL_MM3, voxel_mm)
     seeds, fibula_seed = shaft_seeds(hu, voxel_mm)
@@ -139,6 +145,7 @@ def bone_solids(hu: np.ndarray, voxel_mm: float) -> dict[int, np.ndarray]:
             owner[box][piece] = apart(hu[box], piece, seeds[box], voxel_mm)[piece]
         elif inside:
             owner[box][piece] = inside[0]
+    owner = with_thin_shells(owner, fine, voxel_mm)
     soft = hu < SOFT_HU
     solids = {n: filled(owner == n, voxel_mm, soft) for n in (FEMUR, TIBIA, PATELLA) if (owner == n).any()}
     only = only_bone(solids, voxel_mm)
@@ -269,8 +276,10 @@ def _nothing(ct: Volume, why: str) -> KneeBones:
 
 def _inside(solid: np.ndarray, grid: Volume, ct: Volume) -> np.ndarray:
     """How much of each voxel of the CT lies in a bone, 0 to 1 float32; smoothed, so no steps of the grid are left."""
-    soft = ndimage.gaussian_filter(solid.astype(np.float32), 0.7)
-    return on_grid_of(Volume(soft, grid.spacing_mm, grid.origin_lps, grid.direction_lps), ct)
+    # The outermost voxels of the CT may lie beyond the middle of the last ones of the grid: bone goes on to them.
+    soft = np.pad(ndimage.gaussian_filter(solid.astype(np.float32), 0.7), 1, mode="edge")
+    origin = tuple(at - mm for at, mm in zip(grid.origin_lps, grid.spacing_mm, strict=True))
+    return on_grid_of(Volume(soft, grid.spacing_mm, origin, grid.direction_lps), ct)
 
 
 def _described(name: str, number: int, solid: np.ndarray | None, hu: np.ndarray, voxel_mm: float) -> FoundBone:
@@ -279,7 +288,11 @@ def _described(name: str, number: int, solid: np.ndarray | None, hu: np.ndarray,
     height = np.ptp(np.nonzero(solid.any(axis=(1, 2)))[0]) * voxel_mm
     short = number in (FEMUR, TIBIA) and height < LEAST_HEIGHT_MM
     through = None if short else SHAFT_FACE.get(number)
-    cut = tuple(face for face, place in FACES.items() if face != through and solid[place].any())
+    cut = tuple(
+        face
+        for face, place in FACES.items()
+        if face != through and np.count_nonzero(solid[place]) * voxel_mm**2 > LEAST_CUT_MM2
+    )
     reasons = [f"only {height:.0f} mm of it are in the volume"] if short else []
     reasons += [f"cut by the {' and '.join(cut)} border of the volume"] if cut and not short else []
     return FoundBone(name, True, _share_of_clear_surface(solid, hu, through, voxel_mm), cut, ", ".join(reasons))

@@ -20,7 +20,7 @@ from SubchondralBoneAnalysisLib.ct_resolution.resolution_gate import (
 from SubchondralBoneAnalysisLib.ct_texture import Texture, about_local_mean, texture
 from SubchondralBoneAnalysisLib.volume import Volume
 
-LARGEST_UNUSABLE = 0.2  # share of a region around metal above which it is not measured
+LARGEST_UNUSABLE = 0.2  # share of a region, or of an area, around metal above which it is not measured
 LOWEST_SHARE = 0.05  # of an area: its width is "smallest", as one point is noise
 LARGEST_UNRESOLVED = 0.5  # share of an area too thin to be measured, above which not even its median is known
 DENSITY = ("hu_mean", "hu_sd", "bv_tv", "bv_tv_low", "bv_tv_high")
@@ -150,18 +150,28 @@ def measure_regions(
     return found
 
 
-def summarize_plate(thickness_mm: np.ndarray, area_mm2: np.ndarray, resolution: CtResolution) -> WidthSummary:
-    """The thickness of the subchondral plate over points of a surface (n,), NaN where it is not known."""
+def summarize_plate(
+    thickness_mm: np.ndarray, area_mm2: np.ndarray, resolution: CtResolution, unusable: np.ndarray | None = None
+) -> WidthSummary:
+    """The thickness of the subchondral plate over points of a surface (n,), NaN where it is not known.
+
+    :param unusable: bool (n,), true around metal.
+    """
     limit = least_plate_mm(resolution)
     if limit is None:
         area = float(area_mm2[np.isfinite(thickness_mm)].sum())
         return WidthSummary(area, not_measured=dict.fromkeys(("mean_mm", "sd_mm", "median_mm", "smallest_mm"), UNKNOWN))
-    return _summary(thickness_mm, area_mm2, limit)
+    return _summary(thickness_mm, area_mm2, limit, unusable)
 
 
-def summarize_joint_space(width_mm: np.ndarray, area_mm2: np.ndarray, resolution: CtResolution) -> WidthSummary:
-    """The width of the joint space over points of a surface (n,), NaN where there is none opposite."""
-    return _summary(width_mm, area_mm2, least_space_mm(resolution))
+def summarize_joint_space(
+    width_mm: np.ndarray, area_mm2: np.ndarray, resolution: CtResolution, unusable: np.ndarray | None = None
+) -> WidthSummary:
+    """The width of the joint space over points of a surface (n,), NaN where there is none opposite.
+
+    :param unusable: bool (n,), true around metal.
+    """
+    return _summary(width_mm, area_mm2, least_space_mm(resolution), unusable)
 
 
 def _measure(
@@ -197,12 +207,20 @@ def _measure(
     return RegionMeasures(name, voxels, voxels * voxel_mm3, **measured, not_measured=reasons)
 
 
-def _summary(width_mm: np.ndarray, area_mm2: np.ndarray, limit_mm: float) -> WidthSummary:
+def _summary(
+    width_mm: np.ndarray, area_mm2: np.ndarray, limit_mm: float, unusable: np.ndarray | None = None
+) -> WidthSummary:
     """Points below the limit count as thin, whatever their number is: order holds for them and a mean does not."""
     known = np.isfinite(width_mm)
+    names = ("mean_mm", "sd_mm", "median_mm", "smallest_mm")
+    if unusable is not None and unusable.any():
+        lost = float(area_mm2[unusable].sum() / area_mm2.sum())
+        if lost > LARGEST_UNUSABLE:
+            why_not = f"{100 * lost:.0f} % of the area lie around metal"
+            return WidthSummary(0.0, limit_mm=limit_mm, not_measured=dict.fromkeys(names, why_not))
+        known &= ~unusable
     width, area = np.asarray(width_mm, float)[known], np.asarray(area_mm2, float)[known]
     total = float(area.sum())
-    names = ("mean_mm", "sd_mm", "median_mm", "smallest_mm")
     if total <= 0:
         why_not = "it could not be found at any point of this part of the surface"
         return WidthSummary(0.0, limit_mm=limit_mm, not_measured=dict.fromkeys(names, why_not))

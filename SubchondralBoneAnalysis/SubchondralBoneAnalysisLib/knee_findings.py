@@ -39,11 +39,11 @@ class MeasuredSurface:
 
 @dataclass(frozen=True)
 class MeasuredPatch:
-    """A cube of bone, and what its voxels say: mean and SD in HU, and the share of bone by density."""
+    """A cube of bone, and what its voxels say: mean and SD in HU, and the share of bone by density; None: too small."""
 
     patch: Patch
-    hu_mean: float
-    hu_sd: float
+    hu_mean: float | None
+    hu_sd: float | None
     bv_tv: float | None
 
 

@@ -35,8 +35,14 @@ class KneeRequest:
     def parameters(self) -> dict:
         """What was asked, for result.json; paths as names only, so that no folder of a patient is written out."""
         asked = asdict(self)
-        asked["ct"] = Path(self.ct).name
-        asked["bones"] = None if self.bones is None else Path(self.bones).name
+        asked["ct"] = name_of(self.ct)
+        asked["bones"] = None if self.bones is None else name_of(self.bones)
         if self.bone_names is not None:
             asked["bone_names"] = {str(number): name for number, name in self.bone_names.items()}
         return asked
+
+
+def name_of(path: Path) -> str:
+    """The name of an input without its place, also where it was given as `.` or `..`."""
+    name = Path(path).name
+    return name if name not in ("", "..") else Path(path).resolve().name

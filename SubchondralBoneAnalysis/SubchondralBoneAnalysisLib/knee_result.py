@@ -18,7 +18,7 @@ from SubchondralBoneAnalysisLib.ct_reading import BoneLabels, KneeCt
 from SubchondralBoneAnalysisLib.ct_resolution import BlurEstimate, CtResolution
 from SubchondralBoneAnalysisLib.file_digest import digest_of
 from SubchondralBoneAnalysisLib.knee_findings import KneeFindings, MeasuredRegion, MeasuredSurface
-from SubchondralBoneAnalysisLib.knee_request import KneeRequest
+from SubchondralBoneAnalysisLib.knee_request import KneeRequest, name_of
 from SubchondralBoneAnalysisLib.knee_volumes import region_numbers
 from SubchondralBoneAnalysisLib.one_knee import ASSUMPTION
 from SubchondralBoneAnalysisLib.region_finding.compartments import DEFINITION
@@ -51,7 +51,7 @@ def knee_result(
             "job": "knee",
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "inputs": [
-                {"role": role, "path": Path(path).name, "sha256": digest_of(files)} for role, path, files in inputs
+                {"role": role, "path": name_of(path), "sha256": digest_of(files)} for role, path, files in inputs
             ],
             "parameters": request.parameters(),
             "versions": versions(),

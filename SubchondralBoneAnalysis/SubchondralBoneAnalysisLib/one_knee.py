@@ -17,6 +17,7 @@ from SubchondralBoneAnalysisLib.ct_measures import (
     summarize_plate,
 )
 from SubchondralBoneAnalysisLib.ct_resolution import CtResolution
+from SubchondralBoneAnalysisLib.ct_resolution.resolution_gate import against_thickness
 from SubchondralBoneAnalysisLib.knee_findings import (
     Box,
     KneeFindings,
@@ -32,10 +33,13 @@ from SubchondralBoneAnalysisLib.patch_cutting.patch_bones import patch_bone
 from SubchondralBoneAnalysisLib.patches import Patch, place_patches
 from SubchondralBoneAnalysisLib.region_finding.bone_surface import BoneSurface, bone_surface
 from SubchondralBoneAnalysisLib.region_finding.compartments import names_of
+from SubchondralBoneAnalysisLib.region_finding.subchondral_plate import USUAL_MM
 from SubchondralBoneAnalysisLib.subchondral import SubchondralRegions, find_regions
 from SubchondralBoneAnalysisLib.volume import Volume
+from SubchondralBoneAnalysisLib.voxel_index import values_at
 
 ASSUMPTION = DensityAssumption()
+MOST_VALUES = 1 << 27  # of patches that are held at a time: half a gigabyte
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +50,56 @@ class KneeImage:
     unusable: np.ndarray | None
     box: Box
     resolution: CtResolution
+
+
+@dataclass(frozen=True, eq=False)
+class MetalPoints:
+    """Which points of the surfaces lie where metal makes grey values and edges wrong.
+
+    :param of_plate: bool [n] of the points of each bone.
+    :param of_joint_space: bool [n] of the points of the tibia: there or straight across the joint.
+    """
+
+    of_plate: Mapping[str, np.ndarray]
+    of_joint_space: np.ndarray
+
+    @classmethod
+    def of(cls, regions: SubchondralRegions, image: KneeImage) -> MetalPoints:
+        metal = None if image.unusable is None else replace(image.ct, array=image.unusable)
+
+        def near(places_lps: np.ndarray) -> np.ndarray:
+            if metal is None:
+                return np.zeros(len(places_lps), bool)
+            return values_at(places_lps, metal, order=0) != 0
+
+        surfaces = {name: bone.surface for name, bone in regions.bones.items()}
+        of_plate = {name: near(surface.points_lps) for name, surface in surfaces.items()}
+        across = of_plate["tibia"]
+        if regions.joint_space is not None:
+            width = np.nan_to_num(regions.joint_space.at_tibia_mm)[:, None]
+            across = across | near(surfaces["tibia"].points_lps + width * surfaces["tibia"].normals)
+        return cls(of_plate, across)
+
+    def left_out_of(self, regions: SubchondralRegions, image: KneeImage) -> SubchondralRegions:
+        """The regions with NaN for plate and joint space there, on the surfaces and in the maps."""
+        if image.unusable is None:
+            return regions
+
+        def known(volume: Volume) -> Volume:
+            return replace(volume, array=np.where(image.unusable, np.nan, volume.array).astype(np.float32))
+
+        bones = {
+            name: replace(
+                bone,
+                plate=replace(bone.plate, thickness_mm=np.where(self.of_plate[name], np.nan, bone.plate.thickness_mm)),
+            )
+            for name, bone in regions.bones.items()
+        }
+        space = regions.joint_space
+        if space is not None:
+            at_tibia = np.where(self.of_joint_space, np.nan, space.at_tibia_mm)
+            space = replace(space, width_mm=known(space.width_mm), at_tibia_mm=at_tibia)
+        return replace(regions, bones=bones, plate_mm=known(regions.plate_mm), joint_space=space)
 
 
 def examine_knee(
@@ -64,13 +118,26 @@ def examine_knee(
     """
     progress.step(0.0, f"Finding the subchondral regions of the {side.side} knee")
     regions = find_regions(bones.labels, side.side, image.ct, request.bands_mm, resolution=image.resolution)
+    metal = MetalPoints.of(regions, image)
     progress.step(0.6, "Measuring the regions")
     measured = measured_regions(image, regions)
-    sub_regions = measured_surfaces(regions, image.resolution)
+    sub_regions = measured_surfaces(regions, image.resolution, metal)
+    regions = metal.left_out_of(regions, image)
     progress.step(0.8, "Cutting patches")
     patches = measured_patches(image, regions, request)
     warnings = [*about_leg, *side.warnings, *bones.warnings, *regions.warnings]
     warnings += [f"No regions of the {bone}: {reason}." for bone, reason in regions.missing.items()]
+    warnings += sorted(
+        {
+            f"the subchondral plate was not measured ({bone.plate.why_not}): depths below the plate take it as "
+            f"{USUAL_MM:g} mm thick"
+            for bone in regions.bones.values()
+            if bone.plate.why_not
+        }
+    )
+    why_not = against_patches(request, image.resolution)
+    if why_not and patches:
+        warnings.append(f"no patch has a density: {why_not}")
     return KneeFindings(
         side=side.side,
         side_from=side.told_by,
@@ -101,7 +168,9 @@ def measured_regions(image: KneeImage, regions: SubchondralRegions) -> list[Meas
     return [MeasuredRegion(region, found[region.name]) for region in regions.regions]
 
 
-def measured_surfaces(regions: SubchondralRegions, resolution: CtResolution) -> list[MeasuredSurface]:
+def measured_surfaces(
+    regions: SubchondralRegions, resolution: CtResolution, metal: MetalPoints
+) -> list[MeasuredSurface]:
     """Plate and joint space of each sub-region of each articular surface."""
     found = []
     for name, bone in regions.bones.items():
@@ -110,8 +179,9 @@ def measured_surfaces(regions: SubchondralRegions, resolution: CtResolution) -> 
             area = bone.surface.areas_mm2[on]
             space = None
             if name == "tibia" and regions.joint_space is not None:
-                space = summarize_joint_space(regions.joint_space.at_tibia_mm[on], area, resolution)
-            plate = summarize_plate(bone.plate.thickness_mm[on], area, resolution)
+                width = regions.joint_space.at_tibia_mm[on]
+                space = summarize_joint_space(width, area, resolution, metal.of_joint_space[on])
+            plate = summarize_plate(bone.plate.thickness_mm[on], area, resolution, metal.of_plate[name][on])
             found.append(MeasuredSurface(name, *names_of(number), float(area.sum()), plate, space))
     return found
 
@@ -122,14 +192,24 @@ def measured_patches(image: KneeImage, regions: SubchondralRegions, request: Kne
     patches: list[Patch] = []
     for bone in regions.bones.values():
         patches += place_patches(patch_bone(bone), request.patch_rule, unusable)
-    with Workers() as workers:
-        voxels = cut_patches(image.ct, patches, request.patch_grid_mm, workers)
+    if against_patches(request, image.resolution):
+        return [MeasuredPatch(patch, None, None, None) for patch in patches]
+    at_a_time = max(1, int(MOST_VALUES * (request.patch_grid_mm / request.patch_rule.edge_mm) ** 3))
     measured = []
-    for patch, cube in zip(patches, voxels, strict=True):
-        mean = float(cube.mean())
-        share = ASSUMPTION.bv_tv(mean)[0]
-        measured.append(MeasuredPatch(patch, mean, float(cube.std()), share if 0 <= share <= 1 else None))
+    with Workers() as workers:
+        for first in range(0, len(patches), at_a_time):
+            some = patches[first : first + at_a_time]
+            for patch, cube in zip(some, cut_patches(image.ct, some, request.patch_grid_mm, workers), strict=True):
+                mean = float(cube.mean())
+                share = ASSUMPTION.bv_tv(mean)[0]
+                measured.append(MeasuredPatch(patch, mean, float(cube.std()), share if 0 <= share <= 1 else None))
     return measured
+
+
+def against_patches(request: KneeRequest, resolution: CtResolution) -> str | None:
+    """Why patches of that size have no density of their own; None where they have."""
+    why_not = against_thickness(request.patch_rule.edge_mm, resolution)
+    return why_not and f"its cube {why_not}"
 
 
 def bones_from_labels(labels: Volume) -> KneeBones:
@@ -141,9 +221,14 @@ def bones_from_labels(labels: Volume) -> KneeBones:
     return KneeBones(labels, None, found, [])
 
 
-def check_joint(bones: Mapping[str, FoundBone], path: object) -> None:
-    """Raise BadInput where femur or tibia is not there at all."""
+def check_joint(bones: Mapping[str, FoundBone], path: object, drawn: bool) -> None:
+    """Raise BadInput where femur or tibia is not there at all; `drawn`: they are from a label map."""
     lacking = [name for name in ("femur", "tibia") if not bones[name].found]
+    if lacking and drawn:
+        raise BadInput(
+            f"{path} holds no {' and no '.join(lacking)} of this knee: give a label map with both, or say which label "
+            "is which bone by --bones-labels."
+        )
     if lacking:
         raise BadInput(
             f"{path} shows no {' and no '.join(lacking)} that could be found: give a CT of a knee with both bones, or "

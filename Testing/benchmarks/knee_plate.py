@@ -24,7 +24,7 @@ from SubchondralBoneAnalysisLib.subchondral import SubchondralRegions, find_regi
 from SubchondralBoneAnalysisLib.volume import Volume
 from SubchondralBoneAnalysisLib.voxel_index import to_lps
 
-SEEDS = (11, 12)
+SEEDS = (11,)
 PLATES_MM = (0.4, 0.6, 0.8, 1.0, 1.5, 2.0)
 BLURS_MM = (0.5, 0.8, 1.2)
 SPACES_MM = ((0.0, 1.0), (2.0, 4.0), (6.0, 6.0))

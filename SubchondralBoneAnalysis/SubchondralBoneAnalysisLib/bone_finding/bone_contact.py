@@ -9,12 +9,13 @@ from skimage.segmentation import watershed
 
 from SubchondralBoneAnalysisLib.bone_finding.bone_filling import enclosed
 from SubchondralBoneAnalysisLib.bone_finding.bone_shells import ALL_NEIGHBOURS
+from SubchondralBoneAnalysisLib.bone_finding.distance import distance_to
 
 REACH_MM = 6.0  # from the other bone, up to where a first border may be wrong
+RIM_MM = 3.0  # below the common outline lies what is surely inside of a bone
 SMOOTHING_MM = 0.35
-PEAK_WITHIN_MM = 2.5
 SOFT_HU = 40.0
-MARROW = 0.5  # of the way from soft tissue to the plate near it: less is marrow, or a joint space
+OUTSIDE = 99  # no number of a bone
 BRIGHT_HU = 600.0  # through which ways are as fast as they get
 SURE = 0.65  # of the way from the other seed
 SLOWEST = 0.05  # of the speed in the plate, in what is as dark as soft tissue
@@ -23,10 +24,11 @@ SLOWEST = 0.05  # of the speed in the plate, in what is as dark as soft tissue
 def contact_settled(
     labels: np.ndarray, hu: np.ndarray, spacing_mm: tuple[float, float, float], one: int, other: int
 ) -> np.ndarray:
-    """Labels [k, j, i] in which the border of two bones that touch lies where the ways from both marrows meet.
+    """Labels [k, j, i] in which the border of two bones that touch lies on the crest of their plates.
 
-    A way is slow in the dark: it meets in the joint space where there is one, else in the middle of both plates. What
-    is outside of both bones stays outside.
+    The CT is flooded from the marrow of both and from outside. Where both plates are blurred to one, the two marrows
+    meet on its crest, which is the middle; where the joint space is seen it is flooded from outside, and what lies
+    there is of the nearer bone. What is outside of both bones stays outside.
     """
     spacing = np.asarray(spacing_mm)
     touching = (labels == one) & ndimage.binary_dilation(labels == other, ALL_NEIGHBOURS)
@@ -37,26 +39,23 @@ def contact_settled(
     box = tuple(slice(max(0, b.start - m), b.stop + m) for b, m in zip(boxes[0], margin, strict=True))
     own = labels[box]
     bones = {number: own == number for number in (one, other)}
-    away = {number: ndimage.distance_transform_edt(~bone, sampling=spacing) for number, bone in bones.items()}
     # With what each lost to the other: a plate that went to the wrong bone leaves marrow behind it open.
-    both = enclosed(bones[one] | bones[other])
+    both = enclosed(bones[one] | bones[other]) & np.isin(own, (0, one, other))
+    away = {number: distance_to(bone, spacing) for number, bone in bones.items()}
+    inner = distance_to(~both, spacing) > RIM_MM
+    springs = np.select(
+        [~both, inner & (away[other] > REACH_MM), inner & (away[one] > REACH_MM)], [OUTSIDE, one, other], 0
+    ).astype(np.int32)
     smooth = ndimage.gaussian_filter(hu[box].astype(np.float32), SMOOTHING_MM / spacing)
-    reach = np.maximum(1, np.round(PEAK_WITHIN_MM / spacing)).astype(int)
-    peak = np.maximum(ndimage.maximum_filter(np.where(both, smooth, SOFT_HU), size=tuple(2 * reach + 1)), SOFT_HU + 1)
-    bright = (smooth - SOFT_HU) / (peak - SOFT_HU)
-    deep = {one: bones[one] & (away[other] > REACH_MM), other: bones[other] & (away[one] > REACH_MM)}
-    dark, _ = ndimage.label((both & (bright < MARROW)) | deep[one] | deep[other])
-    touched = {number: np.unique(dark[deep[number]]) for number in deep}
-    marrow = {
-        one: deep[one] | np.isin(dark, np.setdiff1d(touched[one], [*touched[other], 0])),
-        other: deep[other] | np.isin(dark, np.setdiff1d(touched[other], [*touched[one], 0])),
-    }
-    free = both & ~marrow[one] & ~marrow[other]
-    ways = {number: ways_from(free, marrow[number], 1 / np.clip(bright, SLOWEST, 1.0), spacing) for number in deep}
+    flooded = watershed(smooth, springs)
+    if not {one, other} <= set(np.unique(flooded).tolist()):
+        return labels
+    to_one, to_other = (distance_to(flooded == number, spacing) for number in (one, other))
+    nearer = np.where(to_one < to_other, one, other)
     settled = labels.copy()
     part = settled[box]
-    for number, rival in ((one, other), (other, one)):
-        part[marrow[number] | (free & (ways[number] < ways[rival]))] = number
+    near = both & (away[one] <= REACH_MM) & (away[other] <= REACH_MM)
+    part[near] = np.where(flooded == OUTSIDE, nearer, flooded)[near]
     return settled
 
 
@@ -73,6 +72,11 @@ def parted_by_ways(hu: np.ndarray, solid: np.ndarray, seeds: np.ndarray, voxel_m
     depth = ndimage.distance_transform_edt(np.pad(solid[box], 1, mode="edge"), sampling=voxel_mm)[1:-1, 1:-1, 1:-1]
     parts = np.zeros(solid.shape, np.uint8)
     parts[box] = watershed(-depth, sure, mask=solid[box])
+    # A bone is in one piece: crumbs of one within the other are of the other.
+    for number in (1, 2):
+        own, _ = ndimage.label(parts[box] == number)
+        largest = np.argmax(np.bincount(own.ravel())[1:]) + 1 if own.any() else 0
+        parts[box][(own > 0) & (own != largest)] = 3 - number
     return parts
 
 

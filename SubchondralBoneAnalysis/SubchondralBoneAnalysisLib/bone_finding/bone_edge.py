@@ -6,12 +6,14 @@ import numpy as np
 from scipy import ndimage
 
 from SubchondralBoneAnalysisLib.bone_finding.bone_filling import enclosed
+from SubchondralBoneAnalysisLib.bone_finding.distance import distance_to
 
 SOFT_HU = 40.0  # around a bone: muscle, cartilage, joint fluid
 PEAK_WITHIN_MM = 1.8
 DEEPEST_MM = 1.4  # that a first outline may lie outside of the edge
 HALF_HU = (130.0, 450.0)  # what half of a peak may be: noise below, the trabeculae of a dense plate above
 SMOOTHING_MM = 0.35
+MARGIN_MM = 3.0  # around the bones, up to where grey values count
 PIT_MM = 2.0  # what is peeled in there is marrow behind a thin cortex
 
 
@@ -21,6 +23,16 @@ def peeled(labels: np.ndarray, hu: np.ndarray, spacing_mm: tuple[float, float, f
     :param labels: whole numbers, 0 outside; outlines that lie a little outside of the bones.
     """
     spacing = np.asarray(spacing_mm)
+    boxes = ndimage.find_objects((labels > 0).astype(np.uint8))
+    kept = labels.copy()
+    for box in boxes:
+        margin = np.ceil(MARGIN_MM / spacing).astype(int)
+        box = tuple(slice(max(0, b.start - m), b.stop + m) for b, m in zip(box, margin, strict=True))
+        kept[box] = _peeled(labels[box], hu[box], spacing)
+    return kept
+
+
+def _peeled(labels: np.ndarray, hu: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     smooth = ndimage.gaussian_filter(hu.astype(np.float32), SMOOTHING_MM / spacing)
     reach = np.maximum(1, np.round(PEAK_WITHIN_MM / spacing)).astype(int)
     peak = ndimage.maximum_filter(np.where(labels > 0, smooth, SOFT_HU), size=tuple(2 * reach + 1))
@@ -44,8 +56,8 @@ def _closed(bone: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     """A bone with the pits that are narrower than twice `PIT_MM`."""
     rim = np.ceil(PIT_MM / spacing).astype(int) + 1
     around = np.pad(bone, [(n, n) for n in rim])
-    grown = ndimage.distance_transform_edt(~around, sampling=spacing) <= PIT_MM
-    closed = ndimage.distance_transform_edt(grown, sampling=spacing) > PIT_MM
+    grown = distance_to(around, spacing) <= PIT_MM
+    closed = distance_to(~grown, spacing) > PIT_MM
     return closed[tuple(slice(n, -n) for n in rim)] | bone
 
 

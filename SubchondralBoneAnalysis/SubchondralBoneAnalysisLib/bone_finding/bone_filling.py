@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from SubchondralBoneAnalysisLib.bone_finding.distance import distance_to
+
 BALLS_MM = (1.6, 2.4, 3.5, 5.0)  # that try to get in, from small to large
 IN_SECTION = np.array([np.zeros((3, 3)), ndimage.generate_binary_structure(2, 1), np.zeros((3, 3))], bool)
 ENOUGH = 0.98  # of what the largest keeps out: then no hole was as wide as the ball
+MOST_LOST_MM3 = 1500.0  # of it: more is marrow behind a hole, also where it is a small share of a large bone
 
 
 def filled(shell: np.ndarray, voxel_mm: float, soft: np.ndarray | None = None) -> np.ndarray:
@@ -29,9 +32,10 @@ def filled(shell: np.ndarray, voxel_mm: float, soft: np.ndarray | None = None) -
     at_border = [(b.start == 0, b.stop == n) for b, n in zip(box, shell.shape, strict=True)]
     closed = capped(shell[box], at_border, voxel_mm)
     may_be_out = ~closed if soft is None else ~closed & soft[box]
-    away = ndimage.distance_transform_edt(~closed, sampling=voxel_mm)
+    away = distance_to(closed, voxel_mm)
     chosen = kept_out(closed, away, BALLS_MM[-1], at_border, voxel_mm, may_be_out)
-    enough = ENOUGH * np.count_nonzero(chosen)
+    largest = np.count_nonzero(chosen)
+    enough = max(ENOUGH * largest, largest - MOST_LOST_MM3 / voxel_mm**3)
     for ball_mm in BALLS_MM[:-1]:
         bone = kept_out(closed, away, ball_mm, at_border, voxel_mm, may_be_out)
         if np.count_nonzero(bone) >= enough:
@@ -55,9 +59,24 @@ def capped(shell: np.ndarray, at_border: list[tuple[bool, bool]], voxel_mm: floa
                 continue
             cut = tuple(side if a == axis else slice(None) for a in range(3))
             if closed[cut].any():
-                wide = ndimage.binary_closing(np.pad(closed[cut], gap + 1), iterations=gap)
-                closed[cut] |= ndimage.binary_fill_holes(wide)[gap + 1 : -gap - 1, gap + 1 : -gap - 1]
+                section = closed[cut]
+                across = [ends for a, ends in enumerate(at_border) if a != axis]
+                if across[0][0]:
+                    section[0] |= between(section[0])
+                if across[0][1]:
+                    section[-1] |= between(section[-1])
+                if across[1][0]:
+                    section[:, 0] |= between(section[:, 0])
+                if across[1][1]:
+                    section[:, -1] |= between(section[:, -1])
+                wide = ndimage.binary_closing(np.pad(section, gap + 1), iterations=gap)
+                section |= ndimage.binary_fill_holes(wide)[gap + 1 : -gap - 1, gap + 1 : -gap - 1]
     return closed
+
+
+def between(line: np.ndarray) -> np.ndarray:
+    """What of a line lies between its first and its last voxel: an edge of the volume, where a bone is cut twice."""
+    return np.logical_or.accumulate(line) & np.logical_or.accumulate(line[::-1])[::-1]
 
 
 def kept_out(
@@ -80,7 +99,7 @@ def kept_out(
     outer = np.concatenate([np.unique(labels.take(side, axis)) for axis in range(3) for side in (0, -1)])
     reached = np.isin(labels, outer[outer > 0])
     reached = reached[tuple(slice(a, n - b) for (a, b), n in zip(frame, reached.shape, strict=True))]
-    outside = (ndimage.distance_transform_edt(~reached, sampling=voxel_mm) <= ball_mm) & ~closed
+    outside = (distance_to(reached, voxel_mm) <= ball_mm) & ~closed
     # A hollow is no deeper than the ball is wide. Marrow is: little of it is lost behind a hole that the ball plugs.
     steps = int(round(ball_mm / voxel_mm))
     hollow = ndimage.binary_dilation(outside, iterations=steps, mask=may_be_out)

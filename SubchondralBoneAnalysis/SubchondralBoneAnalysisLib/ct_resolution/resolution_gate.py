@@ -25,12 +25,18 @@ def against_density(thickness_mm: float, voxels: int, resolution: CtResolution) 
     """
     if voxels < LEAST_VOXELS:
         return f"the region has {voxels} voxels, and at least {LEAST_VOXELS} are needed"
+    why_not = against_thickness(thickness_mm, resolution)
+    return why_not and f"the region {why_not}"
+
+
+def against_thickness(thickness_mm: float, resolution: CtResolution) -> str | None:
+    """Why what is so thick has no values of its own, as "is 1 mm thick, less than ..."; None where it has."""
     coarsest = max(resolution.voxel_mm)
     if coarsest > thickness_mm:
-        return f"the region is {thickness_mm:g} mm thick, less than a voxel of {coarsest:.2g} mm"
+        return f"is {thickness_mm:g} mm thick, less than a voxel of {coarsest:.2g} mm"
     blur = resolution.worst_fwhm_mm
     if blur is not None and blur > thickness_mm:
-        return f"the region is {thickness_mm:g} mm thick, less than the blur of {blur:.2f} mm (FWHM)"
+        return f"is {thickness_mm:g} mm thick, less than the blur of {blur:.2f} mm (FWHM)"
     return None
 
 

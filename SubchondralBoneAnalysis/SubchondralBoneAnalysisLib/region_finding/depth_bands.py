@@ -7,7 +7,7 @@ that it is continuous: a voxel size changes where it is asked, not what it is.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from scipy import ndimage
@@ -19,7 +19,7 @@ from SubchondralBoneAnalysisLib.voxel_index import mm_per_index
 
 BANDS_MM = ((0.0, 2.5), (2.5, 5.0), (5.0, 10.0))  # Johnston et al., Skeletal Radiol 2010;39:867
 SPAN_MM = 2.0  # beyond the deepest band and outside the bone, so that a value can be read between nodes
-SLAB = 48  # slices of the volume that are filled at a time
+SLAB = 48  # slices of the volume that are asked about at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,12 +113,11 @@ def depth_in_voxels(labels: Volume, label: int, of: BoneDepth) -> VoxelDepth:
         near = ndimage.affine_transform(
             known, to_node, to_node @ first + start, tuple(s.stop - s.start for s in slab), order=0, mode="nearest"
         )
-        parts.append((np.argwhere(inside[slab] & (near > 0)) + first).astype(np.int32))
-    index = np.concatenate(parts)
-    nodes = (index @ to_node.T + start).T
-
-    asked = np.isfinite(ndimage.map_coordinates(lattice.array, nodes, order=1, mode="nearest"))
-    return _read_off(of, index[asked], nodes[:, asked])
+        index = (np.argwhere(inside[slab] & (near > 0)) + first).astype(np.int32)
+        nodes = (index @ to_node.T + start).T
+        asked = np.isfinite(ndimage.map_coordinates(lattice.array, nodes, order=1, mode="nearest"))
+        parts.append(_read_off(of, index[asked], nodes[:, asked]))
+    return _joined(parts)
 
 
 def volumes_mm3(
@@ -167,6 +166,14 @@ def _read_off(of: BoneDepth, index: np.ndarray, nodes: np.ndarray) -> VoxelDepth
         foot_lps=np.stack([at(axis) for axis in of.foot_lps], axis=1),
         plate_mm=None if of.plate_mm is None else at(of.plate_mm),
     )
+
+
+def _joined(parts: list[VoxelDepth]) -> VoxelDepth:
+    together = {}
+    for column in fields(VoxelDepth):
+        values = [getattr(part, column.name) for part in parts]
+        together[column.name] = None if values[0] is None else np.concatenate(values)
+    return VoxelDepth(**together)
 
 
 def band_number(depth_mm: np.ndarray, bands_mm: tuple[tuple[float, float], ...]) -> np.ndarray:

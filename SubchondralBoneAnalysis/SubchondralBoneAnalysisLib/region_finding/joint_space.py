@@ -21,7 +21,7 @@ from SubchondralBoneAnalysisLib.voxel_index import to_index, to_lps
 
 WIDEST_MM = 12.0
 OPPOSED_COSINE = -0.5  # of the two normals: the surfaces look at each other within 60 degrees
-DEEP_STEPS = 5  # of the lattice inside a bone: no voxel of the joint space is read off from a node there
+DEEP_STEPS = 5  # of the lattice inside a bone, or beyond the widest space: nodes no voxel is read off from
 LEAST_SHARE = 0.05  # of the area of a compartment; its width is the "smallest", for one point is noise
 
 
@@ -109,8 +109,8 @@ def _between(
     low, high = np.minimum(low, high), np.maximum(low, high)
     lattice = Lattice(np.zeros((np.ceil((high - low) / step).astype(int) + 1)[::-1], np.float32), low, step)
     nodes = lattice.nodes_lps()
-    # The search is slow far from a surface, and there is no joint space.
-    near = np.flatnonzero(_above(tibia, nodes) & _above(femur, nodes))
+    # The search is slow far from a surface, where there is no joint space.
+    near = np.flatnonzero(_outside_mm(tibia, nodes) + _outside_mm(femur, nodes) < WIDEST_MM + DEEP_STEPS * step)
     reach = WIDEST_MM + 2 * step
     to_tibia, tibial = tibia.distance_mm(nodes[near], reach)
     near, to_tibia, tibial = (values[np.isfinite(to_tibia)] for values in (near, to_tibia, tibial))
@@ -145,12 +145,12 @@ def _between(
     return width
 
 
-def _above(bone: BoneSurface, places_lps: np.ndarray) -> np.ndarray:
-    """Which of the places [n, 3] are outside the bone or no more than some steps of its lattice inside."""
+def _outside_mm(bone: BoneSurface, places_lps: np.ndarray) -> np.ndarray:
+    """How far places [n, 3] are at least outside a bone, in whole steps; 0 in it, and endless deep in it."""
     lattice = bone.inside
-    deep = ndimage.distance_transform_edt(lattice.array > 0.5) > DEEP_STEPS
+    inside = lattice.array > 0.5
+    steps = ndimage.distance_transform_edt(~inside)
+    steps[ndimage.distance_transform_edt(inside) > DEEP_STEPS] = np.inf
+    # A place beyond the lattice is farther from the bone than the place on its border that is nearest.
     node = np.rint(lattice.index(places_lps)).astype(np.intp)
-    held = ((node >= 0) & (node.T < lattice.array.shape).T).all(axis=0)
-    above = np.ones(len(places_lps), bool)
-    above[held] = ~deep[tuple(node[:, held])]
-    return above
+    return lattice.step_mm * steps[tuple(np.clip(node.T, 0, np.array(inside.shape) - 1).T)]

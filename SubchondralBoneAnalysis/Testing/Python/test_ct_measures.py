@@ -216,6 +216,18 @@ def test_a_space_narrower_than_the_blur_is_not_given_a_width():
     assert set(worse.not_measured) == {"mean_mm", "sd_mm", "median_mm", "smallest_mm"}
 
 
+def test_widths_around_metal_have_no_part_in_what_is_summed_up():
+    width, area = np.r_[np.full(10, 9.0), np.full(90, 3.0)], np.ones(100)
+    metal = width > 8
+    for summarize in (summarize_joint_space, summarize_plate):
+        found = summarize(width, area, seen(), metal)
+        assert found.area_mm2 == 90
+        assert found.mean_mm == found.median_mm == pytest.approx(3.0)
+        much = summarize(width[:40], area[:40], seen(), metal[:40])
+        assert (much.mean_mm, much.median_mm, much.smallest_mm) == (None, None, None)
+        assert much.not_measured["median_mm"] == "25 % of the area lie around metal"
+
+
 def test_a_plate_needs_a_known_blur_and_half_of_it():
     plate = np.full(50, 0.45)
     assert summarize_plate(plate, np.ones(50), seen(0.8)).mean_mm == pytest.approx(0.45)

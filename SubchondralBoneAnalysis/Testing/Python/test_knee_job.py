@@ -14,10 +14,14 @@ from jsonschema import Draft202012Validator
 from knee_jobs import read, rows, run_knee, write_knee
 
 from JointQuantLib.cli import main
+from JointQuantLib.errors import BadInput
 from JointQuantLib.knee_folder import BONE_NUMBERS, FIRST_COMPARTMENT, SUBREGION_NAMES
 from SubchondralBoneAnalysisLib import analysis
 from SubchondralBoneAnalysisLib.ct_reading import read_ct
+from SubchondralBoneAnalysisLib.ct_resolution.resolution import BlurEstimate, CtResolution
 from SubchondralBoneAnalysisLib.knee_request import KneeRequest
+from SubchondralBoneAnalysisLib.one_knee import against_patches
+from SubchondralBoneAnalysisLib.patches import PatchRule
 from SubchondralBoneAnalysisLib.simulation.simulated_knee_ct import SimulatedKnee, ct_of_legs
 from SubchondralBoneAnalysisLib.simulation.voxel_grid import grid_around
 from SubchondralBoneAnalysisLib.volume import Volume, read_volume, write_volume
@@ -223,14 +227,63 @@ def test_drawn_bones_of_a_mirrored_knee_have_mirrored_regions(drawn, files, tmp_
         assert other["volume_mm3"] == pytest.approx(region["volume_mm3"], rel=0.03)
 
 
+def test_plate_and_joint_space_are_not_given_around_metal(drawn, files, tmp_path_factory, tmp_path):
+    _, clean = drawn
+    ct, bones = read_volume(files / "ct.nrrd"), read(files / "bones.nrrd")
+    # A screw under the medial plateau: of a left knee that is on the right, at the lower end of i.
+    shaft = np.argwhere(bones == BONE_NUMBERS["tibia"])
+    middle = shaft.mean(axis=0)
+    medial = shaft[(shaft[:, 2] < middle[2] - 12) & (np.abs(shaft[:, 1] - middle[1]) < 3)]
+    k, j, i = medial[medial[:, 0] == medial[:, 0].max() - 3].mean(axis=0).astype(int)
+    ct.array[k - 1 : k + 2, j - 3 : j + 4, i - 3 : i + 4] = 3071
+    path = tmp_path_factory.mktemp("metal") / "ct.nrrd"
+    write_volume(path, ct.array, ct)
+    content = run_knee(tmp_path / "out", path, "--bones", files / "bones.nrrd", "--patch-overlap", 0)
+    metal = read(tmp_path / "out" / "metal.nrrd") > 0
+    for name in ("plate_thickness_mm.nrrd", "joint_space_mm.nrrd"):
+        assert not read(tmp_path / "out" / name)[metal].any()
+    rows_of = {
+        (row["bone"], row["compartment"], row["subregion"]): (row, before)
+        for row, before in zip(content["knees"][0]["surfaces"], clean["knees"][0]["surfaces"], strict=True)
+    }
+    spoiled, _ = rows_of["tibia", "medial", "central"]
+    assert spoiled["plate_median_mm"] is spoiled["joint_space_median_mm"] is None
+    assert "around metal" in spoiled["not_measured"]["plate_median_mm"]
+    kept, before = rows_of["tibia", "lateral", "central"]
+    assert kept["joint_space_mean_mm"] == pytest.approx(before["joint_space_mean_mm"], abs=0.1)
+
+
+def test_what_is_said_of_a_knee_that_is_left_out_names_no_folder():
+    request = KneeRequest(Path("/data/patient_1234/ct"), Path("/data/patient_1234/bones.nrrd"))
+    said = analysis.without_folders(BadInput(f"{request.bones} does not fit {request.ct}: no tibia."), request)
+    assert said == "bones.nrrd does not fit ct: no tibia."
+
+
+def test_a_folder_that_is_given_as_a_dot_has_its_own_name(tmp_path, monkeypatch):
+    (tmp_path / "scan").mkdir()
+    monkeypatch.chdir(tmp_path / "scan")
+    assert KneeRequest(Path()).parameters()["ct"] == KneeRequest(Path("../scan")).parameters()["ct"] == "scan"
+
+
+def test_patches_smaller_than_the_image_resolves_have_no_density():
+    blurred = CtResolution((0.5,) * 3, None, BlurEstimate(1.2, 0.01, 500, "skin"), None, ())
+    small, large = (KneeRequest(Path("ct"), patch_rule=PatchRule(edge_mm=edge)) for edge in (1.0, 6.0))
+    assert against_patches(small, blurred) == "its cube is 1 mm thick, less than the blur of 1.20 mm (FWHM)"
+    assert against_patches(large, blurred) is None
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         (("--bands", "5", "2"), "each deeper than the one before"),
         (("--bands", "0", "40"), "20 mm at the most"),
         (("--bands", "0", "deep"), "no depth"),
+        (("--bands", "0.00", "40"), "20 mm at the most"),
+        (("--bands", "1", "1.0005"), "thinner than 0.1 mm"),
         (("--patch-edge", "5", "--patch-grid", "0.4"), "whole number of steps"),
         (("--patch-edge", "12"), "10 mm at the most"),
+        (("--patch-edge", "2", "--patch-overlap", "0.9"), "0.2 mm apart"),
+        (("--patch-grid", "0.05"), "120 values along an edge"),
         (("--patch-overlap", "1"), "from 0 to 0.9"),
         (("--bones-labels", "femur=1"), "add --bones"),
         (("--bones", "nowhere.nrrd"), "does not exist"),
