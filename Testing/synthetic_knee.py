@@ -347,7 +347,7 @@ def describe_surface(knee: Knee, bone: str, number: int) -> dict:
         unknown = what == "plate" and thin
         row |= {f"{what}_{width}": None if unknown else of for width, of in zip(widths, spread, strict=True)}
         row |= {f"{what}_unresolved": (0.62 if unknown else 0.01) if value else None}
-        row |= {f"{what}_limit_mm": limit if value else None}
+        row |= {f"{what}_limit_mm": limit if value else None, f"{what}_area_mm2": 120.0 if value else None}
     return row | {"not_measured": {f"plate_{width}": THIN for width in widths} if thin else {}}
 
 
@@ -383,10 +383,10 @@ def describe_region(knee: Knee, bone: str, number: int, band: int, from_plate: b
         "voxels": int(inside.sum()),
         "volume_mm3": float(inside.sum() * np.prod(SPACING_MM)),
         **{key: given[key] for key in density},
-        "tb_th_mm": None,
-        "tb_sp_mm": None,
-        "tb_n_per_mm": None,
+        "bv_tv_se": None if given["bv_tv"] is None else 0.02,
+        **{f"{key}{end}": None for key in ("tb_th_mm", "tb_sp_mm", "tb_n_per_mm") for end in ("", "_se")},
         "estimator": None if given["bv_tv"] is None else "density",
+        "out_of_range": None if given["hu_mean"] is None else False,
         **{key: given[key] for key in texture},
         "not_measured": why_not,
     }

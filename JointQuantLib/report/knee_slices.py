@@ -218,7 +218,8 @@ def middles_of(parts: np.ndarray, bones: np.ndarray) -> tuple[int, int, int]:
     tibial = parts >= FIRST_COMPARTMENT["tibia"]
     if not tibial.any():
         return middle_of(bones.shape, bones > 0)
-    medial = tibial & (parts < FIRST_COMPARTMENT["tibia"] + len(SUBREGION_NAMES) // 2)
+    loaded = [parts == first + SUBREGION_NAMES.index("medial central") for first in FIRST_COMPARTMENT.values()]
     _, coronal, _ = middle_of(parts.shape, tibial)
-    _, _, sagittal = middle_of(parts.shape, medial if medial.any() else tibial)
+    middles = [middle_of(parts.shape, chosen)[2] for chosen in loaded if chosen.any()]
+    sagittal = round(sum(middles) / len(middles)) if middles else middle_of(parts.shape, tibial)[2]
     return int(tibial.sum(axis=(1, 2)).argmax()), coronal, sagittal

@@ -92,11 +92,12 @@ def knee_planes(result: KneeFolder, knee: dict, subregions: np.ndarray) -> KneeP
             place,
         )
     for side in ("medial", "lateral"):
-        chosen = _is_one_of(numbers, bone, [name for name in SUBREGION_NAMES if name.startswith(side)])
-        if chosen.any():
-            place = float((points[chosen] @ axes[:, 0]).mean())
+        # In the middle of what both bones bear load with: the trochlea lies nearer to the midline.
+        loaded = [_is_one_of(numbers, own, (f"{side} central", f"{side} posterior")) for own in FIRST_COMPARTMENT]
+        places = [float((points[chosen] @ axes[:, 0]).mean()) for chosen in loaded if chosen.any()]
+        if places:
             words = f"Sagittal, along the axes of the {bone}, through the {side} compartment"
-            add(f"sagittal_{side}", words, axes, SAGITTAL, place)
+            add(f"sagittal_{side}", words, axes, SAGITTAL, sum(places) / len(places))
     for own, where, names in (
         ("tibia", "below the plateaus", SUBREGION_NAMES),
         ("femur", "through the posterior condyles", ("medial posterior", "lateral posterior")),

@@ -117,7 +117,7 @@ def in_order(knees: list[KneeFindings], request: KneeRequest) -> list[KneeFindin
     sides = [knee.side for knee in knees]
     if len(set(sides)) < len(sides):
         raise BadInput(
-            f"{request.ct} shows two {sides[0]} knees by where their fibulae lie: give one of them alone, and check "
+            f"{request.ct} shows two {sides[0]} knees by what tells their sides: give one of them alone, and check "
             "that the image is of one patient."
         )
     return sorted(knees, key=lambda knee: knee.side != "right")

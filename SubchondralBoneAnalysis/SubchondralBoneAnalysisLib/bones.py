@@ -110,12 +110,13 @@ def find_bones(ct: Volume, metal: np.ndarray | None = None) -> KneeBones:
     solids = bone_solids(grid.array, VOXEL_MM, upright(plain, VOXEL_MM, FINE_MM).array)
     if not {FEMUR, TIBIA} & set(solids):
         return _nothing(ct, NO_KNEE)
-    found = {number: _inside(solid, grid, ct) for number, solid in solids.items()}
     labels = np.zeros(ct.array.shape, np.uint8)
     best = np.full(ct.array.shape, 0.5, np.float32)
-    for number, share in found.items():
+    for number, solid in solids.items():
+        share = _inside(solid, grid, ct)
         larger = share > best
         labels[larger], best[larger] = number, share[larger]
+    del best, share, larger  # as large as the CT
     for one, other in ((FEMUR, TIBIA), (TIBIA, FIBULA)):
         labels = contact_settled(labels, plain.array, ct.spacing_mm, one, other)
     labels = largest_pieces(peeled(labels, plain.array, ct.spacing_mm))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from typing import Any
 from JointQuantLib.job import plain, versions
 from JointQuantLib.knee_folder import BONE_NUMBERS, CT, PATCH_TABLE, REGION_TABLE, SURFACE_TABLE, surface_file
 from JointQuantLib.result_kind import KNEE
-from SubchondralBoneAnalysisLib.ct_measures import WidthSummary
+from SubchondralBoneAnalysisLib.ct_measures import RegionMeasures, WidthSummary
 from SubchondralBoneAnalysisLib.ct_reading import BoneLabels, KneeCt
 from SubchondralBoneAnalysisLib.ct_resolution import BlurEstimate, CtResolution
 from SubchondralBoneAnalysisLib.file_digest import digest_of
@@ -25,8 +26,9 @@ from SubchondralBoneAnalysisLib.region_finding.compartments import DEFINITION
 
 SOURCE = "ct"
 DENSITY = "density"  # the estimator of BV/TV
-NOT_YET = ("tb_th_mm", "tb_sp_mm", "tb_n_per_mm")  # which a CT network will estimate; its columns are kept free
-WIDTHS = ("mean_mm", "sd_mm", "median_mm", "smallest_mm", "unresolved", "limit_mm")
+# What a CT network will estimate: its columns are kept free.
+NOT_YET = ("tb_th_mm", "tb_th_mm_se", "tb_sp_mm", "tb_sp_mm_se", "tb_n_per_mm", "tb_n_per_mm_se")
+WIDTHS = ("area_mm2", "mean_mm", "sd_mm", "median_mm", "smallest_mm", "unresolved", "limit_mm")
 
 
 def knee_result(
@@ -146,15 +148,22 @@ def _region(of: MeasuredRegion, numbers: dict[int, int]) -> dict[str, Any]:
         "hu_mean": measures.hu_mean,
         "hu_sd": measures.hu_sd,
         "bv_tv": measures.bv_tv,
+        "bv_tv_se": _bv_tv_se(measures),
         "bv_tv_low": measures.bv_tv_low,
         "bv_tv_high": measures.bv_tv_high,
         **dict.fromkeys(NOT_YET),
         "estimator": None if measures.bv_tv is None else DENSITY,
+        "out_of_range": None if measures.hu_mean is None else measures.bv_tv is None,
         "texture_sd_hu": measures.texture_sd_hu,
         "texture_skewness": measures.texture_skewness,
         "texture_grain_mm": measures.texture_grain_mm,
         "not_measured": measures.not_measured,
     }
+
+
+def _bv_tv_se(measures: RegionMeasures) -> float | None:
+    """Standard uncertainty of a value that lies anywhere in the range that is assumed (GUM, JCGM 100:2008, 4.3.7)."""
+    return None if measures.bv_tv is None else (measures.bv_tv_high - measures.bv_tv_low) / math.sqrt(12)
 
 
 def _surface(of: MeasuredSurface) -> dict[str, Any]:

@@ -117,7 +117,14 @@ def examine_knee(
     :raises BadInput: its bones have no joint in the image.
     """
     progress.step(0.0, f"Finding the subchondral regions of the {side.side} knee")
-    regions = find_regions(bones.labels, side.side, image.ct, request.bands_mm, resolution=image.resolution)
+    regions = find_regions(
+        bones.labels,
+        side.side,
+        image.ct,
+        request.bands_mm,
+        resolution=image.resolution,
+        unusable=image.unusable,
+    )
     metal = MetalPoints.of(regions, image)
     progress.step(0.6, "Measuring the regions")
     measured = measured_regions(image, regions)

@@ -15,7 +15,7 @@ from SubchondralBoneAnalysisLib.region_finding.articular_surface import (
     plateau,
     settled,
 )
-from SubchondralBoneAnalysisLib.region_finding.bone_frame import BoneFrame, femur_frame, tibia_frame
+from SubchondralBoneAnalysisLib.region_finding.bone_frame import NO_CONDYLES, BoneFrame, femur_frame, tibia_frame
 from SubchondralBoneAnalysisLib.region_finding.bone_surface import BoneSurface, bone_surface
 from SubchondralBoneAnalysisLib.region_finding.compartments import (
     Compartments,
@@ -34,6 +34,7 @@ from SubchondralBoneAnalysisLib.region_finding.depth_bands import (
 from SubchondralBoneAnalysisLib.region_finding.joint_space import JointSpace, joint_space
 from SubchondralBoneAnalysisLib.region_finding.subchondral_plate import Plate, PlateSite, subchondral_plates
 from SubchondralBoneAnalysisLib.volume import Volume
+from SubchondralBoneAnalysisLib.voxel_index import values_at
 
 FEMUR, TIBIA = 1, 2
 BONES = {"femur": FEMUR, "tibia": TIBIA}
@@ -134,6 +135,7 @@ def find_regions(
     bands_mm: tuple[tuple[float, float], ...] = BANDS_MM,
     rim_mm: float = RIM_MM,
     resolution: CtResolution | None = None,
+    unusable: np.ndarray | None = None,
 ) -> SubchondralRegions:
     """Find the subchondral regions of femur and tibia.
 
@@ -143,6 +145,7 @@ def find_regions(
     :param bands_mm: depth bands from shallow to deep.
     :param rim_mm: the outer rim of the articular surfaces that is left out.
     :param resolution: of the CT, whose blur the thickness of the plate hangs on; estimated from it if not given.
+    :param unusable: bool on the grid of the labels, metal and its streaks, whose grey values tell nothing of the edge.
     :raises BadInput: there is no tibia or no femur to find an articular surface with.
     """
     if len(bands_mm) > MOST_BANDS:
@@ -165,8 +168,9 @@ def find_regions(
     divided = {"tibia": tibial_compartments(tibia, frames["tibia"], rims["tibia"])}
 
     frames["femur"] = femur_frame(femur, frames["tibia"], side)
-    warnings += frames["femur"].notes
-    reason = _cut_condyles(femur, frames["femur"])
+    reason = NO_CONDYLES if NO_CONDYLES in frames["femur"].notes else _cut_condyles(femur, frames["femur"])
+    if not reason:
+        warnings += frames["femur"].notes
     if reason:
         missing["femur"] = reason
         rims["femur"] = settled(femur, facing(femur, tibia))
@@ -176,7 +180,8 @@ def find_regions(
 
     plates: dict[str, Plate] = {}
     if ct is not None:
-        sites = {name: PlateSite(surface, rims[name], _gap(surfaces, name)) for name, surface in surfaces.items()}
+        gaps = {name: _usable_gap(surfaces, name, labels, unusable) for name in surfaces}
+        sites = {name: PlateSite(surface, rims[name], gaps[name]) for name, surface in surfaces.items()}
         plates = subchondral_plates(sites, ct, resolution or ct_resolution(ct))
         surfaces = {name: surface.moved_in(plates[name].shift_mm) for name, surface in surfaces.items()}
     numbers = np.zeros(labels.array.shape, np.uint8)
@@ -271,6 +276,15 @@ def _gap(surfaces: dict[str, BoneSurface], name: str) -> np.ndarray:
     other = surfaces["femur" if name == "tibia" else "tibia"]
     distance, _ = other.tree.query(surfaces[name].points_lps, distance_upper_bound=20, workers=-1)
     return distance
+
+
+def _usable_gap(surfaces: dict[str, BoneSurface], name: str, labels: Volume, unusable: np.ndarray | None) -> np.ndarray:
+    """The same, and 0 where the grey values are those of metal and its streaks: there nothing is measured."""
+    gap = _gap(surfaces, name)
+    if unusable is None:
+        return gap
+    zone = replace(labels, array=unusable.view(np.uint8), path=None, files=())
+    return np.where(values_at(surfaces[name].points_lps, zone, order=0) != 0, 0.0, gap)
 
 
 def _check(surfaces: dict[str, BoneSurface | None], labels: Volume) -> None:

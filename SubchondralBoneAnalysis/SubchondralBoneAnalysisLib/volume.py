@@ -73,7 +73,7 @@ def read_volume(path: str | Path, storage: Storage | None = None) -> Volume:
         raise BadInput(f"{path} is one voxel thin ({_size(volume)} voxels): a volume is needed, {READABLE}.")
     # The smallest and the largest value are NaN where one value is: no copy of the volume is needed to find it.
     if not all(np.isfinite(end) for piece in volume.array for end in (piece.min(), piece.max())):
-        raise BadInput(f"{path} has voxels that are NaN or infinite: give every voxel a number, 0 where nothing is.")
+        raise BadInput(f"{path} has voxels that are NaN or infinite: give every voxel a number, air where nothing is.")
     return right_handed(volume)
 
 

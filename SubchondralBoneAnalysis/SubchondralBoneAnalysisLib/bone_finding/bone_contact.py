@@ -12,6 +12,7 @@ from SubchondralBoneAnalysisLib.bone_finding.bone_shells import ALL_NEIGHBOURS
 from SubchondralBoneAnalysisLib.bone_finding.distance import distance_to
 
 REACH_MM = 6.0  # from the other bone, up to where a first border may be wrong
+BEYOND_MM = 2.0  # that is flooded, too, for what springs there
 RIM_MM = 3.0  # below the common outline lies what is surely inside of a bone
 SMOOTHING_MM = 0.35
 SOFT_HU = 40.0
@@ -47,7 +48,9 @@ def contact_settled(
         [~both, inner & (away[other] > REACH_MM), inner & (away[one] > REACH_MM)], [OUTSIDE, one, other], 0
     ).astype(np.int32)
     smooth = ndimage.gaussian_filter(hu[box].astype(np.float32), SMOOTHING_MM / spacing)
-    flooded = watershed(smooth, springs)
+    # No farther than to where springs begin: nothing is changed there.
+    around = np.maximum(away[one], away[other]) <= REACH_MM + BEYOND_MM
+    flooded = watershed(smooth, springs, mask=around)
     if not {one, other} <= set(np.unique(flooded).tolist()):
         return labels
     to_one, to_other = (distance_to(flooded == number, spacing) for number in (one, other))

@@ -38,12 +38,7 @@ def _peeled(labels: np.ndarray, hu: np.ndarray, spacing: np.ndarray) -> np.ndarr
     peak = ndimage.maximum_filter(np.where(labels > 0, smooth, SOFT_HU), size=tuple(2 * reach + 1))
     half = np.clip((peak + SOFT_HU) / 2, *HALF_HU)
     dark = (labels > 0) & (smooth < half)
-    kept = labels.copy()
-    for _ in range(int(np.ceil(DEEPEST_MM / spacing.min()))):
-        edge = dark & (kept > 0) & _at_edge(kept)
-        if not edge.any():
-            break
-        kept[edge] = 0
+    kept = _without_dark_edge(labels, dark, int(np.ceil(DEEPEST_MM / spacing.min())))
     # Where the cortex is thin, marrow behind it was peeled, too: what the rest of the bone goes around stays.
     for number, box in enumerate(ndimage.find_objects(kept), 1):
         if box is not None:
@@ -61,13 +56,19 @@ def _closed(bone: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     return closed[tuple(slice(n, -n) for n in rim)] | bone
 
 
-def _at_edge(labels: np.ndarray) -> np.ndarray:
-    """Voxels of a label beside one that has not the same; the border of the volume is no edge."""
-    edge = np.zeros(labels.shape, bool)
-    for axis in range(3):
-        for step in (1, -1):
-            beside = np.roll(labels, step, axis)
-            first = tuple(slice(None) if a != axis else (0 if step == 1 else -1) for a in range(3))
-            beside[first] = labels[first]
-            edge |= beside != labels
-    return edge & (labels > 0)
+def _without_dark_edge(labels: np.ndarray, dark: np.ndarray, layers: int) -> np.ndarray:
+    """Labels without as many layers of dark voxels at their edges; the border of the volume is no edge."""
+    kept = np.pad(labels, 1, mode="edge")
+    places = np.flatnonzero(np.pad(dark, 1))
+    flat = kept.reshape(-1)
+    steps = [step * sign for step in (1, kept.shape[2], kept.shape[1] * kept.shape[2]) for sign in (1, -1)]
+    for _ in range(layers):
+        own = flat[places]
+        edge = np.zeros(len(places), bool)
+        for step in steps:
+            edge |= flat[places + step] != own
+        if not edge.any():
+            break
+        flat[places[edge]] = 0
+        places = places[~edge]
+    return kept[1:-1, 1:-1, 1:-1].copy()

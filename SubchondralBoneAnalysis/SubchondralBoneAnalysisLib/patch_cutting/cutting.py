@@ -16,6 +16,7 @@ from SubchondralBoneAnalysisLib.voxel_index import index_per_mm, to_index, to_lp
 
 PATCHES_AT_A_TIME = 16
 MARGIN = 3  # voxels around what is cut, for the cubic
+TRUNCATE = 4.0  # standard deviations of the average
 WHOLE_STEPS = 1e-3  # by which an edge over the grid may differ from a whole number
 
 
@@ -39,7 +40,7 @@ def cut_patches(ct: Volume, patches: Sequence[Patch], grid_mm: float, workers: W
         raise ValueError(f"an edge of {patches[0].edge_mm:g} mm is no whole number of steps of {grid_mm:g} mm")
     centres = np.array([patch.centre_lps_mm for patch in patches])
     axes = np.array([patch.axes_lps for patch in patches])
-    source = _averaged(_around(ct, centres, patches[0].edge_mm), grid_mm)
+    source = _averaged(_around(ct, centres, patches[0].edge_mm, grid_mm), grid_mm)
     # Rows of `axes` are i, j, k; the array runs k, j, i.
     steps = grid_mm * axes[:, ::-1] @ index_per_mm(source).T
     starts = to_index(centres, source) - steps.sum(axis=1) * (count - 1) / 2
@@ -55,9 +56,9 @@ def cut_patches(ct: Volume, patches: Sequence[Patch], grid_mm: float, workers: W
     return cut
 
 
-def _around(ct: Volume, centres: np.ndarray, edge_mm: float) -> Volume:
-    """The part of the CT that holds all patches."""
-    reach = np.sqrt(3) / 2 * edge_mm / np.asarray(ct.spacing_mm) + 2 * MARGIN
+def _around(ct: Volume, centres: np.ndarray, edge_mm: float, grid_mm: float) -> Volume:
+    """The part of the CT that holds all patches, and what is averaged into them."""
+    reach = np.sqrt(3) / 2 * edge_mm / np.asarray(ct.spacing_mm) + 2 * MARGIN + np.ceil(TRUNCATE * _sigma(ct, grid_mm))
     index = to_index(centres, ct)
     low = np.clip(np.floor(index.min(axis=0) - reach).astype(int), 0, np.array(ct.array.shape) - 1)
     high = np.clip(np.ceil(index.max(axis=0) + reach).astype(int) + 1, low + 1, ct.array.shape)
@@ -67,10 +68,17 @@ def _around(ct: Volume, centres: np.ndarray, edge_mm: float) -> Volume:
 
 
 def _averaged(ct: Volume, grid_mm: float) -> Volume:
-    sigma = [0.5 * np.sqrt(max(0.0, grid_mm**2 - voxel**2)) / voxel for voxel in ct.spacing_mm]
+    sigma = _sigma(ct, grid_mm)
     if not any(sigma):
         return ct
-    return replace(ct, array=ndimage.gaussian_filter(ct.array.astype(np.float32), sigma, mode="nearest"))
+    smooth = ndimage.gaussian_filter(ct.array.astype(np.float32), sigma, mode="nearest", truncate=TRUNCATE)
+    return replace(ct, array=smooth)
+
+
+def _sigma(ct: Volume, grid_mm: float) -> np.ndarray:
+    """Of the average along (k, j, i), in voxels; 0 where the grid is no coarser than the CT."""
+    spacing = np.asarray(ct.spacing_mm)
+    return 0.5 * np.sqrt(np.maximum(0.0, grid_mm**2 - spacing**2)) / spacing
 
 
 @njit(nogil=True, cache=True, inline="always")

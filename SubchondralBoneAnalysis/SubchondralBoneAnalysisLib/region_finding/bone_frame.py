@@ -30,6 +30,8 @@ SHAFT_MM = (
     (37.0, 42.0),
 )  # above the axis of the condyles: two sections whose middles the shaft joins; low
 # enough that most images hold them, so that the same bone has the same frame in a short and in a long image
+NO_SHAFT = "the shaft of the femur is not in the image: the axis of the tibia is taken for that of the femur"
+NO_CONDYLES = "its condyles could not be found in the image"
 AXES = ("lateral", "posterior", "proximal")
 
 
@@ -112,7 +114,7 @@ def femur_frame(surface: BoneSurface, tibia: BoneFrame, side: str) -> BoneFrame:
     for _ in range(ROUNDS):
         centres = {half: _condyle_centre(surface, frame, half) for half in ("medial", "lateral")}
         if any(centre is None for centre in centres.values()):
-            return BoneFrame(frame.origin_lps, frame.axes, ("the condyles of the femur are not in the image",))
+            return BoneFrame(frame.origin_lps, frame.axes, (NO_CONDYLES,))
         origin = (centres["medial"] + centres["lateral"]) / 2
         proximal, notes = _shaft_direction(bone, share, ends, origin, frame.axes[2], tibia.axes[2])
         lateral = centres["lateral"] - centres["medial"]
@@ -185,7 +187,7 @@ def _shaft_direction(
     height, heights = (bone - origin) @ proximal, (ends - origin) @ proximal
     low, high = SHAFT_MM[0][0], SHAFT_MM[1][1]
     if ((heights > low) & (heights < high)).any() or height.max() < high:
-        return otherwise, ("the shaft of the femur is not in the image: its upright is taken from the tibia",)
+        return otherwise, (NO_SHAFT,)
     middles = []
     for low, high in SHAFT_MM:
         weight = share * np.clip(np.minimum(height - low, high - height) + 0.5, 0, 1)

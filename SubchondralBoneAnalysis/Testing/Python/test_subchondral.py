@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from JointQuantLib.errors import BadInput
+from SubchondralBoneAnalysisLib.ct_resolution import BlurEstimate, CtResolution
 from SubchondralBoneAnalysisLib.patch_cutting.patch_bones import patch_bone
 from SubchondralBoneAnalysisLib.patches import place_patches
 from SubchondralBoneAnalysisLib.region_finding.bone_surface import bone_surface
@@ -20,7 +21,7 @@ from SubchondralBoneAnalysisLib.simulation.simulated_knee_ct import SimulatedKne
 from SubchondralBoneAnalysisLib.simulation.voxel_grid import grid_around
 from SubchondralBoneAnalysisLib.subchondral import SubchondralRegions, find_regions
 from SubchondralBoneAnalysisLib.volume import Volume, read_volume
-from SubchondralBoneAnalysisLib.voxel_index import to_lps
+from SubchondralBoneAnalysisLib.voxel_index import to_index, to_lps
 
 SIZE_MM = (100.0, 92.0, 112.0)
 WIDER_MM = 14.0  # for a knee or a grid that is turned
@@ -198,3 +199,24 @@ def test_the_regions_of_a_real_knee_lie_under_its_cartilage(shared_data) -> None
         under = cKDTree(places).query(of.surface.points_lps)[0] < 1.2
         area, on = of.surface.areas_mm2, of.subregion > 0
         assert area[on & under].sum() / area[on].sum() > least
+
+
+def test_metal_beside_the_joint_does_not_move_the_edge_of_the_bone() -> None:
+    knee = SimulatedKnee(seed=2)
+    grid = knee.grid(1.2, (90.0, 85.0, 80.0))
+    labels, ct = knee.labels(grid), knee.ct(grid)
+    blur = BlurEstimate(1.3, 0.0, 500, "cortex")
+    resolution = CtResolution(ct.spacing_mm, None, blur, blur, ())
+    clean = find_regions(labels, knee.side, ct, resolution=resolution)
+    streaks = np.zeros(ct.array.shape, bool)
+    middle = clean.bones["tibia"].surface.points_lps[clean.bones["tibia"].subregion == 2].mean(axis=0)
+    k, j, i = np.rint(to_index(middle, ct)).astype(int)
+    streaks[k - 8 : k + 9, j - 8 : j + 9, i - 8 : i + 9] = True
+    spoiled = replace(ct, array=np.where(streaks, ct.array * 3 + 900, ct.array).astype(np.int16))
+    found = find_regions(labels, knee.side, spoiled, resolution=resolution, unusable=streaks)
+    assert found.bones["tibia"].plate.plate_hu == pytest.approx(clean.bones["tibia"].plate.plate_hu, rel=0.15)
+    inside = streaks[tuple(np.rint(to_index(found.bones["tibia"].surface.points_lps, ct)).astype(int).T)]
+    assert inside.any()
+    assert np.isnan(found.bones["tibia"].plate.thickness_mm[inside]).mean() > 0.95
+    for one, other in zip(clean.regions, found.regions, strict=True):
+        assert other.volume_mm3 == pytest.approx(one.volume_mm3, rel=0.06)
