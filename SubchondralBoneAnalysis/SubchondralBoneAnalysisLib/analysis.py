@@ -14,11 +14,12 @@ from SubchondralBoneAnalysisLib.bones import KneeBones, find_bones
 from SubchondralBoneAnalysisLib.ct_reading import BoneLabels, KneeCt, read_bone_labels, read_ct
 from SubchondralBoneAnalysisLib.ct_resolution import CtResolution, ct_resolution
 from SubchondralBoneAnalysisLib.knee_findings import KneeFindings
+from SubchondralBoneAnalysisLib.knee_image import KneeImage
 from SubchondralBoneAnalysisLib.knee_request import KneeRequest
 from SubchondralBoneAnalysisLib.knee_result import knee_result, write_knee_result
 from SubchondralBoneAnalysisLib.knee_side import Side, side_of_bones, side_of_knee
 from SubchondralBoneAnalysisLib.knee_volumes import write_models, write_volumes
-from SubchondralBoneAnalysisLib.one_knee import KneeImage, bones_from_labels, check_joint, examine_knee
+from SubchondralBoneAnalysisLib.one_knee import bones_from_labels, check_joint, examine_knee
 from SubchondralBoneAnalysisLib.volume import Volume
 
 __all__ = ["KneeRequest", "analyse_knee"]
@@ -88,7 +89,7 @@ def knee_of_leg(
         bones = find_bones(leg.volume, None if ct.implants is None else ct.implants[leg.box])
     else:
         bones = bones_from_labels(labels_of_leg(drawn.labels, ct.volume, leg))
-    check_joint(bones.bones, request.ct if drawn is None else request.bones, drawn is not None)
+    check_joint(bones, request.ct if drawn is None else request.bones, drawn is not None)
     side = known_side(bones, ct, leg, request)
     unusable = None if ct.metal is None else ct.metal[leg.box]
     image = KneeImage(leg.volume, unusable, leg.box, resolution)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-
-import numpy as np
+from dataclasses import replace
 
 from JointQuantLib.errors import BadInput
 from JointQuantLib.job import Progress
@@ -19,15 +17,16 @@ from SubchondralBoneAnalysisLib.ct_measures import (
 from SubchondralBoneAnalysisLib.ct_resolution import CtResolution
 from SubchondralBoneAnalysisLib.ct_resolution.resolution_gate import against_thickness
 from SubchondralBoneAnalysisLib.knee_findings import (
-    Box,
     KneeFindings,
     MeasuredPatch,
     MeasuredRegion,
     MeasuredSurface,
 )
+from SubchondralBoneAnalysisLib.knee_image import KneeImage
 from SubchondralBoneAnalysisLib.knee_request import KneeRequest
 from SubchondralBoneAnalysisLib.knee_side import Side
 from SubchondralBoneAnalysisLib.local_thickness.workers import Workers
+from SubchondralBoneAnalysisLib.metal_points import MetalPoints
 from SubchondralBoneAnalysisLib.patch_cutting.cutting import cut_patches
 from SubchondralBoneAnalysisLib.patch_cutting.patch_bones import patch_bone
 from SubchondralBoneAnalysisLib.patches import Patch, place_patches
@@ -36,70 +35,9 @@ from SubchondralBoneAnalysisLib.region_finding.compartments import names_of
 from SubchondralBoneAnalysisLib.region_finding.subchondral_plate import USUAL_MM
 from SubchondralBoneAnalysisLib.subchondral import SubchondralRegions, find_regions
 from SubchondralBoneAnalysisLib.volume import Volume
-from SubchondralBoneAnalysisLib.voxel_index import values_at
 
 ASSUMPTION = DensityAssumption()
 MOST_VALUES = 1 << 27  # of patches that are held at a time: half a gigabyte
-
-
-@dataclass(frozen=True, eq=False)
-class KneeImage:
-    """The part of a CT that shows one knee, in HU, and what of it cannot be used (bool [k, j, i], None: nothing)."""
-
-    ct: Volume
-    unusable: np.ndarray | None
-    box: Box
-    resolution: CtResolution
-
-
-@dataclass(frozen=True, eq=False)
-class MetalPoints:
-    """Which points of the surfaces lie where metal makes grey values and edges wrong.
-
-    :param of_plate: bool [n] of the points of each bone.
-    :param of_joint_space: bool [n] of the points of the tibia: there or straight across the joint.
-    """
-
-    of_plate: Mapping[str, np.ndarray]
-    of_joint_space: np.ndarray
-
-    @classmethod
-    def of(cls, regions: SubchondralRegions, image: KneeImage) -> MetalPoints:
-        metal = None if image.unusable is None else replace(image.ct, array=image.unusable)
-
-        def near(places_lps: np.ndarray) -> np.ndarray:
-            if metal is None:
-                return np.zeros(len(places_lps), bool)
-            return values_at(places_lps, metal, order=0) != 0
-
-        surfaces = {name: bone.surface for name, bone in regions.bones.items()}
-        of_plate = {name: near(surface.points_lps) for name, surface in surfaces.items()}
-        across = of_plate["tibia"]
-        if regions.joint_space is not None:
-            width = np.nan_to_num(regions.joint_space.at_tibia_mm)[:, None]
-            across = across | near(surfaces["tibia"].points_lps + width * surfaces["tibia"].normals)
-        return cls(of_plate, across)
-
-    def left_out_of(self, regions: SubchondralRegions, image: KneeImage) -> SubchondralRegions:
-        """The regions with NaN for plate and joint space there, on the surfaces and in the maps."""
-        if image.unusable is None:
-            return regions
-
-        def known(volume: Volume) -> Volume:
-            return replace(volume, array=np.where(image.unusable, np.nan, volume.array).astype(np.float32))
-
-        bones = {
-            name: replace(
-                bone,
-                plate=replace(bone.plate, thickness_mm=np.where(self.of_plate[name], np.nan, bone.plate.thickness_mm)),
-            )
-            for name, bone in regions.bones.items()
-        }
-        space = regions.joint_space
-        if space is not None:
-            at_tibia = np.where(self.of_joint_space, np.nan, space.at_tibia_mm)
-            space = replace(space, width_mm=known(space.width_mm), at_tibia_mm=at_tibia)
-        return replace(regions, bones=bones, plate_mm=known(regions.plate_mm), joint_space=space)
 
 
 def examine_knee(
@@ -228,9 +166,11 @@ def bones_from_labels(labels: Volume) -> KneeBones:
     return KneeBones(labels, None, found, [])
 
 
-def check_joint(bones: Mapping[str, FoundBone], path: object, drawn: bool) -> None:
+def check_joint(found: KneeBones, path: object, drawn: bool) -> None:
     """Raise BadInput where femur or tibia is not there at all; `drawn`: they are from a label map."""
-    lacking = [name for name in ("femur", "tibia") if not bones[name].found]
+    lacking = [name for name in ("femur", "tibia") if not found.bones[name].found]
+    if not drawn and not any(bone.found for bone in found.bones.values()):
+        raise BadInput(f"{path}: {' '.join(found.warnings)}")
     if lacking and drawn:
         raise BadInput(
             f"{path} holds no {' and no '.join(lacking)} of this knee: give a label map with both, or say which label "

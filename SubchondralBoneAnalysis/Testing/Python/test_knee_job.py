@@ -17,10 +17,11 @@ from JointQuantLib.cli import main
 from JointQuantLib.errors import BadInput
 from JointQuantLib.knee_folder import BONE_NUMBERS, FIRST_COMPARTMENT, SUBREGION_NAMES
 from SubchondralBoneAnalysisLib import analysis
+from SubchondralBoneAnalysisLib.bones import find_bones
 from SubchondralBoneAnalysisLib.ct_reading import read_ct
 from SubchondralBoneAnalysisLib.ct_resolution.resolution import BlurEstimate, CtResolution
 from SubchondralBoneAnalysisLib.knee_request import KneeRequest
-from SubchondralBoneAnalysisLib.one_knee import against_patches
+from SubchondralBoneAnalysisLib.one_knee import against_patches, check_joint
 from SubchondralBoneAnalysisLib.patches import PatchRule
 from SubchondralBoneAnalysisLib.simulation.simulated_knee_ct import SimulatedKnee, ct_of_legs
 from SubchondralBoneAnalysisLib.simulation.voxel_grid import grid_around
@@ -356,3 +357,9 @@ def test_of_two_knees_one_can_be_chosen(legs):
     assert leg.side_in_image == "left"
     assert leg.box[2].start > ct.volume.array.shape[2] // 2 - 10
     assert [leg.side_in_image for leg in analysis.wanted_legs(ct, KneeRequest(legs / "ct.nrrd"))] == ["right", "left"]
+
+
+def test_why_no_knee_was_found_is_said():
+    air = Volume(np.full((20, 20, 20), -900, np.int16), (2.0, 2.0, 2.0))
+    with pytest.raises(BadInput, match=r"a.nrrd: No shaft of a femur .* give the CT of a knee"):
+        check_joint(find_bones(air), "a.nrrd", drawn=False)
