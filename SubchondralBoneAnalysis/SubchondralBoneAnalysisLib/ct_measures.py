@@ -22,6 +22,7 @@ from SubchondralBoneAnalysisLib.volume import Volume
 
 LARGEST_UNUSABLE = 0.2  # share of a region, or of an area, around metal above which it is not measured
 LOWEST_SHARE = 0.05  # of an area: its width is "smallest", as one point is noise
+LEAST_SHARE = 0.2  # of an area, for what is found on it to stand for all of it
 LARGEST_UNRESOLVED = 0.5  # share of an area too thin to be measured, above which not even its median is known
 DENSITY = ("hu_mean", "hu_sd", "bv_tv", "bv_tv_low", "bv_tv_high")
 TEXTURE = ("texture_sd_hu", "texture_skewness", "texture_grain_mm")
@@ -224,6 +225,10 @@ def _summary(
     if total <= 0:
         why_not = "it could not be found at any point of this part of the surface"
         return WidthSummary(0.0, limit_mm=limit_mm, not_measured=dict.fromkeys(names, why_not))
+    share = total / float(np.sum(area_mm2))
+    if share < LEAST_SHARE:
+        why_not = f"it could be found on {100 * share:.0f} % of this part of the surface only"
+        return WidthSummary(total, limit_mm=limit_mm, not_measured=dict.fromkeys(names, why_not))
     order = np.argsort(width, kind="stable")
     width, area = width[order], area[order]
     middle = (np.cumsum(area) - area / 2) / total

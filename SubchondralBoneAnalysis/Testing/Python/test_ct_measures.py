@@ -237,3 +237,14 @@ def test_a_plate_needs_a_known_blur_and_half_of_it():
     nothing = summarize_plate(np.full(5, np.nan), np.ones(5), seen())
     assert nothing.area_mm2 == 0
     assert nothing.not_measured["mean_mm"]
+
+
+def test_what_is_found_on_a_sliver_of_a_surface_does_not_stand_for_it():
+    width = np.full(100, np.nan)
+    width[:15] = 4.0
+    summary = summarize_joint_space(width, np.ones(100), seen())
+    assert summary.mean_mm is None
+    assert summary.area_mm2 == pytest.approx(15)
+    assert "15 % of this part" in summary.not_measured["mean_mm"]
+    width[:25] = 4.0
+    assert summarize_joint_space(width, np.ones(100), seen()).mean_mm == pytest.approx(4.0)
