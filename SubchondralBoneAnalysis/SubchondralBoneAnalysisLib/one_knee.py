@@ -70,7 +70,9 @@ def examine_knee(
     regions = metal.left_out_of(regions, image)
     progress.step(0.8, "Cutting patches")
     patches = measured_patches(image, regions, request)
-    warnings = [*about_leg, *side.warnings, *bones.warnings, *regions.warnings]
+    # Why a bone has no regions says already what is wrong with it.
+    about_bones = [text for text in bones.warnings if not text.startswith(tuple(f"The {b}:" for b in regions.missing))]
+    warnings = [*about_leg, *side.warnings, *about_bones, *regions.warnings]
     warnings += [f"No regions of the {bone}: {reason}." for bone, reason in regions.missing.items()]
     warnings += sorted(
         {
