@@ -44,6 +44,11 @@ PLATE_SHARE = 0.75  # of the attenuation of compact bone, that a plate is expect
 SHARES = np.arange(0.45, 1.01, 0.0125)  # that are tried
 PULL = 2.0  # to what is expected: a misfit that is 10 % larger counts as much as an attenuation wrong by a quarter
 CLOSE = 30.0  # HU, root of the summed squares of a profile: a misfit below it says nothing
+DENSE_WITHIN_MM = 4.0  # below the edge
+DENSE_SHARE = (
+    0.65  # of the attenuation: blurred, half a FWHM of plate reaches 0.44 of it, and 0.2 is of sparse bone below
+)
+HARDLY = 0.5  # FWHM: a plate that is thinner changes the height of its blurred image and hardly the width
 ENOUGH = 1500  # profiles of a bone, to find one attenuation for all
 
 
@@ -110,10 +115,27 @@ def subchondral_plates(
             found = table.fit(plate_hu)
             thickness[chosen] = found.thickness_mm
             edge[chosen] = found.edge_mm + profiles[name].shift_mm[chosen]
+        thickness[on_dense_bone(thickness, profiles[name].hu, blurs[name], plate_hu)] = np.nan
         shift = filled(site.surface, edge, BELOW_SURFACE_MM)
         under = filled(site.surface, thickness, BELOW_SURFACE_MM)
         plates[name] = Plate(thickness, under, edge, shift, blurs[name], plate_hu, cortex_hu)
     return plates
+
+
+def on_dense_bone(
+    thickness_mm: np.ndarray, profiles_hu: np.ndarray, blur_sd: np.ndarray, plate_hu: float
+) -> np.ndarray:
+    """Where the bone under the plate is as dense as the plate itself, bool [n]: there is no plate to be told from it.
+
+    The fit then finds hardly a plate, though the profile reaches the plate's attenuation, which a plate that is so thin
+    cannot when it is blurred.
+
+    :param profiles_hu: [n, len(DEPTH_MM)].
+    """
+    under = profiles_hu[:, (DEPTH_MM >= 0) & (DEPTH_MM <= DENSE_WITHIN_MM)]
+    reached = np.where(np.isfinite(under), under, -np.inf).max(axis=1)
+    with np.errstate(invalid="ignore"):
+        return (thickness_mm < HARDLY * FWHM * blur_sd) & (reached > DENSE_SHARE * plate_hu)
 
 
 def _profiles(site: PlateSite, ct: Volume, wanted: np.ndarray) -> PlateProfiles:

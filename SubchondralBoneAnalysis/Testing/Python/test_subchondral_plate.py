@@ -12,9 +12,14 @@ from scipy.special import ndtr
 from SubchondralBoneAnalysisLib.ct_resolution import CtResolution
 from SubchondralBoneAnalysisLib.region_finding.articular_surface import facing, settled
 from SubchondralBoneAnalysisLib.region_finding.bone_surface import bone_surface
-from SubchondralBoneAnalysisLib.region_finding.plate_profiles import half_maximum_mm
+from SubchondralBoneAnalysisLib.region_finding.plate_profiles import DEPTH_MM, half_maximum_mm
 from SubchondralBoneAnalysisLib.region_finding.plate_table import plate_table
-from SubchondralBoneAnalysisLib.region_finding.subchondral_plate import Plate, PlateSite, subchondral_plates
+from SubchondralBoneAnalysisLib.region_finding.subchondral_plate import (
+    Plate,
+    PlateSite,
+    on_dense_bone,
+    subchondral_plates,
+)
 from SubchondralBoneAnalysisLib.simulation.scanner import Scanner
 from SubchondralBoneAnalysisLib.simulation.simulated_knee_ct import SimulatedKnee
 
@@ -183,3 +188,13 @@ def test_the_plate_of_a_simulated_knee_is_thick_where_it_is(knee: SimulatedKnee)
     assert on.sum() > 0.9 * (rim > 2).sum()
     assert abs(error.mean()) < 0.1
     assert np.corrcoef(plate.thickness_mm[on], true[on])[0, 1] > 0.9
+
+
+def test_a_plate_on_bone_as_dense_as_itself_is_not_given_out_as_a_thin_one():
+    depth = DEPTH_MM
+    sd = 0.25
+    dense = np.where(depth > 0, 1300.0 - 40.0 * depth, 40.0)  # sclerotic bone to the surface, no plate to be seen
+    thin = 40.0 + 300.0 * (depth > 0) + 200.0 * np.exp(-0.5 * ((depth - 0.1) / sd) ** 2)
+    hu = np.stack([dense, thin, dense])
+    found = on_dense_bone(np.array([0.1, 0.1, 1.2]), hu, np.full(3, sd), 1250.0)
+    assert found.tolist() == [True, False, False]
