@@ -169,12 +169,11 @@ def find_regions(
 
     frames["femur"] = femur_frame(femur, frames["tibia"], side)
     reason = NO_CONDYLES if NO_CONDYLES in frames["femur"].notes else _cut_condyles(femur, frames["femur"])
-    if not reason:
-        warnings += frames["femur"].notes
     if reason:
         missing["femur"] = reason
         rims["femur"] = settled(femur, facing(femur, tibia))
     else:
+        warnings += frames["femur"].notes
         rims["femur"] = settled(femur, on_condyles(femur, frames["femur"]))
         divided["femur"] = femoral_compartments(femur, frames["femur"], rims["femur"])
 
@@ -279,7 +278,7 @@ def _gap(surfaces: dict[str, BoneSurface], name: str) -> np.ndarray:
 
 
 def _usable_gap(surfaces: dict[str, BoneSurface], name: str, labels: Volume, unusable: np.ndarray | None) -> np.ndarray:
-    """The same, and 0 where the grey values are those of metal and its streaks: there nothing is measured."""
+    """Distance [n] in mm as `_gap`, and 0 where grey values are those of metal: as where bones touch, no plate is."""
     gap = _gap(surfaces, name)
     if unusable is None:
         return gap

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from unittest.mock import patch
 
 import numpy as np
+from knee_regions import depth_error
 
 from SubchondralBoneAnalysisLib.ct_resolution import BlurEstimate, CtResolution, ct_resolution
 from SubchondralBoneAnalysisLib.region_finding.articular_surface import facing, settled
@@ -22,7 +23,6 @@ from SubchondralBoneAnalysisLib.simulation.simulated_knee_ct import SimulatedKne
 from SubchondralBoneAnalysisLib.simulation.voxel_grid import grid_around
 from SubchondralBoneAnalysisLib.subchondral import SubchondralRegions, find_regions
 from SubchondralBoneAnalysisLib.volume import Volume
-from SubchondralBoneAnalysisLib.voxel_index import to_lps
 
 SEEDS = (11,)
 PLATES_MM = (0.4, 0.6, 0.8, 1.0, 1.5, 2.0)
@@ -133,8 +133,8 @@ def depth() -> list[dict]:
     for blur, spaces in [(blur, SPACES_MM[1]) for blur in BLURS_MM] + [(0.8, SPACES_MM[0]), (0.8, SPACES_MM[2])]:
         knee = SimulatedKnee(SEEDS[0], joint_space_mm=spaces, plate_mm=1.0, plate_spread=0.2)
         labels, ct = _whole(knee, 0.5, blur)
-        errors = {"labels": _depth_error(knee, find_regions(labels, knee.side))}
-        errors["CT"] = _depth_error(knee, find_regions(labels, knee.side, ct))
+        errors = {"labels": depth_error(knee, find_regions(labels, knee.side), ASKED)}
+        errors["CT"] = depth_error(knee, find_regions(labels, knee.side, ct), ASKED)
         row = {"blur FWHM mm": blur, "joint space mm": f"{spaces[0]:g}, {spaces[1]:g}"}
         for name, error in errors.items():
             row[f"{name}: mean absolute mm"] = f"{np.abs(error).mean():.3f}"
@@ -168,17 +168,6 @@ def _whole(knee: SimulatedKnee, voxel_mm: float, blur_mm: float) -> tuple[Volume
     middle = knee.pose.out(np.array([[0.0, 8.0, 12.0]]))[0]
     grid = grid_around(tuple(middle), KNEE_MM, voxel_mm)
     return knee.labels(grid), knee.ct(grid, Scanner(blur_mm, blur_mm))
-
-
-def _depth_error(knee: SimulatedKnee, found: SubchondralRegions) -> np.ndarray:
-    errors = []
-    for bone in found.bones:
-        numbers = [region.number for region in found.regions if region.bone == bone]
-        at = np.argwhere(np.isin(found.labels.array, numbers))
-        at = at[np.random.default_rng(0).choice(len(at), min(ASKED, len(at)), replace=False)]
-        places = knee.pose.into(to_lps(at, found.labels))
-        errors.append(found.depth_mm.array[tuple(at.T)] + knee.shapes.bone(bone).nearest(places, deep=True).distance_mm)
-    return np.concatenate(errors)
 
 
 def _widths(knee: SimulatedKnee, found: SubchondralRegions) -> dict:

@@ -201,13 +201,13 @@ def nearest_labels(labels: Volume, voxel_mm: float, turned_about: str | None) ->
     return replace(grid, array=array)
 
 
-def depth_error(knee: SimulatedKnee, found: SubchondralRegions) -> np.ndarray:
-    """Of some voxels of the regions of both bones, mm."""
+def depth_error(knee: SimulatedKnee, found: SubchondralRegions, asked: int = ASKED) -> np.ndarray:
+    """Of `asked` voxels of the regions of each bone, mm."""
     errors = []
     for bone in found.bones:
         numbers = [region.number for region in found.regions if region.bone == bone]
         at = np.argwhere(np.isin(found.labels.array, numbers))
-        at = at[np.random.default_rng(0).choice(len(at), min(ASKED, len(at)), replace=False)]
+        at = at[np.random.default_rng(0).choice(len(at), min(asked, len(at)), replace=False)]
         places = knee.pose.into(to_lps(at, found.labels))
         errors.append(found.depth_mm.array[tuple(at.T)] + knee.shapes.bone(bone).nearest(places, deep=True).distance_mm)
     return np.concatenate(errors)
