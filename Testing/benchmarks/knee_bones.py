@@ -13,7 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from SubchondralBoneAnalysisLib.bones import NAMES, find_bones
-from SubchondralBoneAnalysisLib.simulation.scanner import Scanner
+from SubchondralBoneAnalysisLib.simulation.ct_scanner.scanner import Scanner
 from SubchondralBoneAnalysisLib.simulation.simulated_knee_ct import SimulatedKnee
 from SubchondralBoneAnalysisLib.volume import Volume
 

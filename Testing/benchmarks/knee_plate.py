@@ -18,7 +18,7 @@ from SubchondralBoneAnalysisLib.region_finding.articular_surface import facing, 
 from SubchondralBoneAnalysisLib.region_finding.bone_surface import bone_surface
 from SubchondralBoneAnalysisLib.region_finding.subchondral_plate import Plate, PlateSite, subchondral_plates
 from SubchondralBoneAnalysisLib.simulation import bone_tissue
-from SubchondralBoneAnalysisLib.simulation.scanner import Scanner
+from SubchondralBoneAnalysisLib.simulation.ct_scanner.scanner import Scanner
 from SubchondralBoneAnalysisLib.simulation.simulated_knee_ct import SimulatedKnee
 from SubchondralBoneAnalysisLib.simulation.voxel_grid import grid_around
 from SubchondralBoneAnalysisLib.subchondral import SubchondralRegions, find_regions

@@ -15,7 +15,7 @@ from SubchondralBoneAnalysisLib.region_finding.bone_frame import BoneFrame
 from SubchondralBoneAnalysisLib.region_finding.bone_surface import BoneSurface, bone_surface
 from SubchondralBoneAnalysisLib.region_finding.compartments import Compartments
 from SubchondralBoneAnalysisLib.region_finding.joint_space import JointSpace, joint_space
-from SubchondralBoneAnalysisLib.simulation.scanner import Scanner
+from SubchondralBoneAnalysisLib.simulation.ct_scanner.scanner import Scanner
 from SubchondralBoneAnalysisLib.simulation.simulated_knee_ct import SimulatedKnee
 from SubchondralBoneAnalysisLib.simulation.voxel_grid import grid_around, lattice_lps
 from SubchondralBoneAnalysisLib.subchondral import find_regions

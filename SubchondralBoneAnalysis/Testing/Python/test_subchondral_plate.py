@@ -20,7 +20,7 @@ from SubchondralBoneAnalysisLib.region_finding.subchondral_plate import (
     on_dense_bone,
     subchondral_plates,
 )
-from SubchondralBoneAnalysisLib.simulation.scanner import Scanner
+from SubchondralBoneAnalysisLib.simulation.ct_scanner.scanner import Scanner
 from SubchondralBoneAnalysisLib.simulation.simulated_knee_ct import SimulatedKnee
 
 
