@@ -32,20 +32,8 @@ class FemurForm:
     shaft_half_depth: float = 14.5
 
     def __call__(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        lateral = 0.5 + 0.5 * np.tanh(x / 6.0)
-        posterior = self.medial_posterior_radius + lateral * (
-            self.lateral_posterior_radius - self.medial_posterior_radius
-        )
-        profile = smooth_min(
-            np.hypot(y - self.posterior_offset, z - posterior - 0.3) - posterior,
-            np.hypot(y + 2.5 * lateral, z - self.distal_radius) - self.distal_radius,
-            8.0,
-        )
-        crown = smooth_min(
-            (x - self.medial_x) ** 2 / (2 * self.crown_radius), (x - self.lateral_x) ** 2 / (2 * self.crown_radius), 3.0
-        )
         half_width = self.half_width - 10.0 * (1 - bell((y - 8.0) / 26.0)) - 7.0 * (1 - bell((z - 28.0) / 30.0))
-        condyles = smooth_max(profile + crown, np.abs(x) - half_width, 10.0)
+        condyles = smooth_max(self.rolling_surface(x, y, z), np.abs(x) - half_width, 10.0)
 
         flare = np.maximum(z - 25.0, 0.0)
         a = self.shaft_half_width + (self.half_width - 4 - self.shaft_half_width) * bell(flare / 38.0)
@@ -59,6 +47,22 @@ class FemurForm:
         walls = np.abs(x - 0.5) - self.notch_half_width - 0.08 * y
         notch = smooth_max(walls, 0.653 * (z - 15.0) - 0.757 * (y + 5.0), 12.0)
         return smooth_max(bone, -notch, 4.0)
+
+    def rolling_surface(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """Near to the distance from the surface that bears on tibia and patella, as if it had no sides and no notch."""
+        lateral = 0.5 + 0.5 * np.tanh(x / 6.0)
+        posterior = self.medial_posterior_radius + lateral * (
+            self.lateral_posterior_radius - self.medial_posterior_radius
+        )
+        profile = smooth_min(
+            np.hypot(y - self.posterior_offset, z - posterior - 0.3) - posterior,
+            np.hypot(y + 2.5 * lateral, z - self.distal_radius) - self.distal_radius,
+            8.0,
+        )
+        crown = smooth_min(
+            (x - self.medial_x) ** 2 / (2 * self.crown_radius), (x - self.lateral_x) ** 2 / (2 * self.crown_radius), 3.0
+        )
+        return profile + crown
 
 
 @dataclass(frozen=True)
@@ -101,10 +105,10 @@ class TibiaForm:
         # The shaft has three sides: an edge in front, the crest.
         crest = ellipse(x - 1.5, y - back + 5.0 * (1.0 - wide), 6.0 + 20.0 * wide, 14.0)
         outline = smooth_min(smooth_min(medial, lateral, 10.0), crest, 8.0)
-        bone = smooth_max(self._above_plateau(x, y, z), outline, 5.0)
+        bone = smooth_max(self.above_plateau(x, y, z), outline, 5.0)
         return smooth_min(bone, ellipsoid(x - 2.0, y + 11.0, z + 38.0, 9.0, 9.0, 17.0), 9.0)
 
-    def _above_plateau(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    def above_plateau(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Distance from the height field of the plateau, to first order."""
         slope = np.tan(np.deg2rad(self.slope_deg))
         height, along_x, along_y = -slope * (y - 3.0), np.zeros_like(x), np.full_like(x, -slope)
@@ -138,9 +142,12 @@ class PatellaForm:
         # Its lower end is the narrow one, the apex.
         wide = self.half_width * (1.0 + 0.22 * np.tanh(z / 20.0))
         body = ellipsoid(x * (self.half_width / wide), y, z, self.half_width, self.half_depth, self.half_height)
+        return smooth_max(body, self.facets(x, y), 3.0)
+
+    def facets(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Distance from the two planes that glide on the femur, negative in front of them."""
         slope = self.medial_facet + (self.lateral_facet - self.medial_facet) * (0.5 + 0.5 * np.tanh(x / 3.0))
-        facets = (y - self.ridge + slope * (np.sqrt(x * x + 4.0) - 2.0)) / np.sqrt(1.0 + slope * slope)
-        return smooth_max(body, facets, 3.0)
+        return (y - self.ridge + slope * (np.sqrt(x * x + 4.0) - 2.0)) / np.sqrt(1.0 + slope * slope)
 
 
 @dataclass(frozen=True)

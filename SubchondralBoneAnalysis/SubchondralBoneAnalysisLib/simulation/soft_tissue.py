@@ -1,35 +1,56 @@
-"""Skin, fat, muscles and tendons around the bones of a simulated knee: plausible, not exact."""
+"""What is around and between the bones of a simulated knee, from cartilage to skin: plausible, not exact.
+
+One description serves all scanners: tissues lie one over the other, each hides what is below it where it is, and the
+scanner blurs its edges. CT and MR differ in the values of the tissues only.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from SubchondralBoneAnalysisLib.simulation.cartilage import Cartilage, above_cartilage
 from SubchondralBoneAnalysisLib.simulation.implicit_shapes import ellipse, ellipsoid, smooth_min
 from SubchondralBoneAnalysisLib.simulation.knee_shapes import KneeShapes
+from SubchondralBoneAnalysisLib.simulation.ligaments import extensor_tendons, ligaments, popliteal_vessels
+from SubchondralBoneAnalysisLib.simulation.menisci import meniscus_depth, meniscus_ring
 from SubchondralBoneAnalysisLib.simulation.pose import Pose
 from SubchondralBoneAnalysisLib.simulation.textured_noise import TexturedNoise
 
-AIR_HU, SKIN_HU, FAT_HU, MUSCLE_HU, TENDON_HU, JOINT_HU = -1000.0, 20.0, -105.0, 55.0, 80.0, 40.0
 CARTILAGE_HU = 100.0
+TISSUE_HU = {
+    "air": -1000.0,
+    "skin": 20.0,
+    "fat": -105.0,
+    "muscle": 55.0,
+    "blood": 45.0,
+    "synovium": 40.0,
+    "fluid": 20.0,
+    "tendon": 80.0,
+    "ligament": 75.0,
+    "meniscus": 95.0,
+    "cartilage": CARTILAGE_HU,
+}
+# By how much of itself a tissue is brighter at one SD of its streaks.
+GRAIN_HU = {"fat": 8.0 / TISSUE_HU["fat"], "muscle": 4.0 / TISSUE_HU["muscle"]}
 SKIN_MM = 1.6
-CARTILAGE_MM = 2.2
 JOINT_MM = 6.0  # from femur and tibia or patella both: what is joint and not fat
+FLUID_MM = 0.7  # from the cartilage of both: what is fluid
 
 # (x, y) of the middle, half axes, and the height z from which a muscle goes on up (thigh) or down (calf).
 THIGH_MUSCLES = (
     ((-27.0, -2.0), (22.0, 30.0), 42.0),  # vastus medialis
     ((29.0, -4.0), (19.0, 30.0), 50.0),  # vastus lateralis
     ((0.0, -28.0), (24.0, 11.0), 65.0),  # rectus and vastus intermedius
-    ((-26.0, 42.0), (14.0, 13.0), -18.0),  # semimembranosus, semitendinosus
-    ((28.0, 40.0), (12.0, 13.0), -14.0),  # biceps
+    ((-27.0, 44.0), (17.0, 17.0), -22.0),  # semimembranosus, semitendinosus
+    ((28.0, 43.0), (15.0, 17.0), -16.0),  # biceps
     ((0.0, 24.0), (40.0, 18.0), 85.0),  # adductors and hamstrings
 )
 CALF_MUSCLES = (
-    ((-18.0, 46.0), (19.0, 16.0), 42.0),  # gastrocnemius, medial head
-    ((18.0, 45.0), (17.0, 15.0), 38.0),  # lateral head
+    ((-19.0, 49.0), (20.0, 20.0), 46.0),  # gastrocnemius, medial head
+    ((19.0, 48.0), (18.0, 19.0), 42.0),  # lateral head
     ((2.0, 36.0), (40.0, 26.0), -12.0),  # popliteus, soleus, deep flexors
     ((30.0, 6.0), (13.0, 24.0), -28.0),  # extensors of the foot
 )
@@ -37,43 +58,98 @@ CALF_MUSCLES = (
 
 @dataclass(frozen=True, eq=False)
 class SoftTissue:
-    """Limb around the bones of `shapes`; `fat_mm` below the skin."""
+    """Limb around the bones of `shapes`; `fat_mm` below the skin.
+
+    :param effusion_mm: thickness of the fluid in the pouch above the patella.
+    """
 
     shapes: KneeShapes
     streaks: TexturedNoise
+    cartilage: Cartilage
     fat_mm: float = 8.0
     girth: float = 1.0
+    effusion_mm: float = 1.5
 
     def fields(self, points: np.ndarray) -> np.ndarray:
-        """What `hu` is made from, [f, n], at points [n, 3] of the knee frame."""
+        """What `layers` is made from, [f, n], at points [n, 3] of the knee frame: all of it changes slowly."""
         bones = self.shapes
+        femur = bones.femur.value(points)
         return np.stack(
             [
                 self.skin(points),
                 self.muscle(points),
-                self.tendon(points),
-                bones.femur.value(points),
-                np.minimum(bones.tibia.value(points), bones.patella.value(points)),
+                extensor_tendons(bones, points),
+                ligaments(bones, points),
+                popliteal_vessels(bones, points),
+                femur,
+                bones.tibia.value(points),
+                bones.patella.value(points),
+                *self.cartilage.thickness_mm(points),
+                meniscus_ring(bones.tibia, points),
+                self._pouch(points, femur),
                 self.streaks(points),
             ]
         )
 
-    def hu(self, fields: np.ndarray, edge: Callable[[np.ndarray, float], np.ndarray], sd_mm: float) -> np.ndarray:
-        """HU as if there were no bone, from `fields` [f, ...].
+    def layers(
+        self, fields: np.ndarray, edge: Callable[[np.ndarray, float], np.ndarray], sd_mm: float
+    ) -> Iterator[tuple[str, np.ndarray]]:
+        """(tissue of `TISSUE_HU`, part that it hides of what is below it), one over the other, without the bones.
 
-        :param edge: edge response of the scanner at a depth in mm and for an SD of its blur in mm.
+        :param fields: [f, ...] as of `fields`.
+        :param edge: edge response of a scanner at a depth in mm and for an SD of its blur in mm.
         """
-        skin, muscle, tendon, femur, others, streak = fields
-        hu = FAT_HU + 8.0 * streak
+        skin, muscle, tendon, ligament, vessel, femur, tibia, patella, *thickness, ring, pouch, streak = fields
         muscle = np.maximum(muscle + 1.5 * np.maximum(streak - 0.8, 0.0), skin + self.fat_mm)
-        hu += (MUSCLE_HU + 4.0 * streak - hu) * edge(-muscle, sd_mm + 0.2)
-        gap = np.maximum(femur, others)
-        hu += (JOINT_HU - hu) * edge(JOINT_MM - gap, sd_mm + 0.3)
-        # Between the bones: not farther from one than its cartilage is thick.
-        hu += (CARTILAGE_HU - hu) * edge(np.minimum(CARTILAGE_MM - np.minimum(femur, others), 5.0 - gap), sd_mm)
-        hu += (TENDON_HU - hu) * edge(-tendon, sd_mm)
-        hu += (SKIN_HU - hu) * edge(skin + SKIN_MM, sd_mm)
-        return AIR_HU + (hu - AIR_HU) * edge(-skin, sd_mm)
+        yield "muscle", edge(-muscle, sd_mm + 0.2)
+        yield "blood", edge(-vessel, sd_mm)
+        gap = np.maximum(femur, np.minimum(tibia, patella))
+        yield "synovium", edge(JOINT_MM - gap, sd_mm + 0.3)
+        on_femur, on_others = above_cartilage(femur, tibia, patella, np.stack(thickness))
+        between = np.maximum(on_femur, on_others)
+        yield "fluid", edge(np.maximum(FLUID_MM - between, pouch), sd_mm)
+        yield "ligament", edge(-ligament, sd_mm)
+        yield "meniscus", edge(meniscus_depth(ring, on_femur, on_others), sd_mm)
+        yield "cartilage", edge(-np.minimum(on_femur, on_others), sd_mm)
+        yield "tendon", edge(-tendon, sd_mm)
+        yield "skin", edge(skin + SKIN_MM, sd_mm)
+        yield "air", edge(skin, sd_mm)
+
+    def mixed(
+        self,
+        fields: np.ndarray,
+        edge: Callable[[np.ndarray, float], np.ndarray],
+        sd_mm: float,
+        values: Mapping[str, tuple[float, ...]],
+        grain: Mapping[str, float],
+    ) -> np.ndarray:
+        """Values [c, ...] float32 of all tissues mixed as the scanner sees them, as if there were no bone.
+
+        :param values: c values of every tissue.
+        :param grain: by how much of itself a tissue is brighter at one SD of its streaks.
+        """
+        streak = fields[-1]
+        channels = len(values["fat"])
+        mixed = np.empty((channels, *streak.shape), np.float32)
+        for c in range(channels):
+            mixed[c] = values["fat"][c] * (1.0 + grain["fat"] * streak)
+        for tissue, cover in self.layers(fields, edge, sd_mm):
+            for c in range(channels):
+                value = values[tissue][c]
+                if grain.get(tissue):
+                    value = value * (1.0 + grain[tissue] * streak)
+                mixed[c] += (value - mixed[c]) * cover
+        return mixed
+
+    def hu(self, fields: np.ndarray, edge: Callable[[np.ndarray, float], np.ndarray], sd_mm: float) -> np.ndarray:
+        """HU as if there were no bone, from `fields` [f, ...]; see `layers`."""
+        return self.mixed(fields, edge, sd_mm, {name: (hu,) for name, hu in TISSUE_HU.items()}, GRAIN_HU)[0]
+
+    def _pouch(self, points: np.ndarray, femur: np.ndarray) -> np.ndarray:
+        """Depth [n] in the fluid of the suprapatellar pouch: a layer between the fat on the femur and the tendon."""
+        x, y, z = (self.shapes.femur.pose.into(points) / self.shapes.femur.size).T
+        layer = 0.5 * self.effusion_mm - np.abs(femur - 4.0)
+        return np.minimum(layer, -ellipsoid(x - 1.0, y + 30.0, z - 63.0, 17.0, 14.0, 17.0))
 
     def skin(self, points: np.ndarray) -> np.ndarray:
         """Near to the distance [n] from the skin, negative inside, for points [n, 3] of the knee frame."""
@@ -107,20 +183,3 @@ class SoftTissue:
             body = np.maximum(ellipse(x - x0, y - y0, a * part, b * part), -along)
             nearest = np.minimum(nearest, body)
         return nearest * size
-
-    def tendon(self, points: np.ndarray) -> np.ndarray:
-        """Near to the distance from the patellar and quadriceps tendons."""
-        size = self.shapes.patella.size
-        patella = self.shapes.patella.pose
-        apex, base = patella.out(size * np.array([[0.0, -4.0, -18.0], [0.0, -4.0, 18.0]]))
-        tuberosity = self.shapes.tibia.pose.out(size * np.array([[2.0, -22.0, -36.0]]))[0]
-        above = self.shapes.femur.pose.out(size * np.array([[3.0, -36.0, 110.0]]))[0]
-        return np.minimum(_band(points, apex, tuberosity, 11.0, 3.0), _band(points, base, above, 13.0, 4.0))
-
-
-def _band(points: np.ndarray, start: np.ndarray, end: np.ndarray, half_width: float, half_depth: float) -> np.ndarray:
-    """Near to the distance from a flat band between two points, wide along x."""
-    way = end - start
-    part = np.clip(((points - start) @ way) / (way @ way), 0.0, 1.0)
-    x, y, z = (points - start - part[:, None] * way).T
-    return ellipse(x, np.hypot(y, z), half_width, half_depth)

@@ -8,8 +8,8 @@ from scipy.ndimage import label as components
 from scipy.spatial.transform import Rotation
 
 from JointQuantLib.errors import BadInput
+from SubchondralBoneAnalysisLib.simulation.ct_scanner.scanner import SD_OF_FWHM, Scanner
 from SubchondralBoneAnalysisLib.simulation.knee_shapes import LABELS
-from SubchondralBoneAnalysisLib.simulation.scanner import SD_OF_FWHM, Scanner
 from SubchondralBoneAnalysisLib.simulation.simulated_knee_ct import SimulatedKnee, ct_of_legs
 from SubchondralBoneAnalysisLib.simulation.voxel_grid import empty_grid, grid_around, lattice_lps
 from SubchondralBoneAnalysisLib.volume import Volume
