@@ -170,6 +170,31 @@ def _simulate_hand(asked: argparse.Namespace, progress: Progress) -> None:
     progress.finish(f"Done: {folder.out}")
 
 
+def _simulate_knee(asked: argparse.Namespace, progress: Progress) -> None:
+    _check_simulated_knee(asked)
+    with ResultFolder(asked.out, asked.overwrite) as folder:
+        from SubchondralBoneAnalysisLib.simulation.cohort.definition import usual_definition
+        from SubchondralBoneAnalysisLib.simulation.cohort.fixed import definition_named
+        from SubchondralBoneAnalysisLib.simulation.cohort.making import make_cohort
+
+        if asked.definition is not None:
+            definition = definition_named(asked.definition)
+        else:
+            definition = usual_definition(
+                what="blocks" if asked.blocks else "knees",
+                split=asked.split,
+                seed=asked.seed,
+                patients=asked.count,
+                nuisance=asked.nuisance,
+                microstructure=not asked.no_microstructure,
+                micro_ct=tuple(asked.micro_ct or ()),
+            )
+        make_cohort(definition, folder.path, progress, asked.jobs)
+        _write_record(folder, "simulation", "simulate knee", definition.as_json(), "cpu", definition.seed)
+        progress.step(1.0, "Finishing")
+    progress.finish(f"Done: {folder.out}")
+
+
 def _train_hand_joints(asked: argparse.Namespace, progress: Progress) -> None:
     device = _training_device(asked.device)
     if asked.data is not None:
@@ -279,12 +304,16 @@ def _parser() -> argparse.ArgumentParser:
     _add_morphometry_arguments(morphometry)
     morphometry.set_defaults(run=_morphometry)
 
-    simulate = jobs.add_parser("simulate", help="films with exactly known truth")
+    simulate = jobs.add_parser("simulate", help="films, CT and MR with exactly known truth")
     subjects = simulate.add_subparsers(dest="subject", required=True, metavar="SUBJECT", parser_class=_Parser)
     simulated_hand = subjects.add_parser("hand", parents=[common, out], help="films of one hand at several visits")
     simulated_hand.add_argument("--count", type=_positive_number, default=1, metavar="N", help="how many hands")
     simulated_hand.add_argument("--visits", type=_positive_number, default=2, metavar="N", help="films of each hand")
     simulated_hand.set_defaults(run=_simulate_hand)
+
+    simulated_knee = subjects.add_parser("knee", parents=[common, out], help="CT and MR of knees, or of cubes of bone")
+    _add_simulated_knee_arguments(simulated_knee)
+    simulated_knee.set_defaults(run=_simulate_knee)
 
     train = jobs.add_parser("train", help="train a model anew")
     models = train.add_subparsers(dest="model", required=True, metavar="MODEL", parser_class=_Parser)
@@ -347,6 +376,47 @@ def _check_hand(asked: argparse.Namespace) -> None:
     for option, given in (("joints", asked.joints), ("only", asked.only), ("from", asked.reuse)):
         if given and asked.joint_crop:
             raise BadInput(f"--{option} is for films of a whole hand: leave it out, or leave out --joint-crop.")
+
+
+def _add_simulated_knee_arguments(knee: argparse.ArgumentParser) -> None:
+    knee.add_argument("--count", type=_positive_number, default=1, metavar="N", help="how many patients")
+    knee.add_argument("--blocks", action="store_true", help="cubes of subchondral bone in place of whole knees")
+    knee.add_argument(
+        "--split",
+        choices=("train", "validation", "test"),
+        default="train",
+        help="the same seed gives other patients in each; test has the scanners and structures that are held out",
+    )
+    knee.add_argument(
+        "--nuisance", type=_nuisance, default=1.0, metavar="F", help="factor of what differs from scan to scan"
+    )
+    knee.add_argument("--no-microstructure", action="store_true", help="of whole knees: faster, enough to register")
+    knee.add_argument(
+        "--micro-ct",
+        nargs="+",
+        type=Path,
+        metavar="VOLUME",
+        help="your own binary micro-CT volumes, as one more family of microstructure",
+    )
+    knee.add_argument(
+        "--definition",
+        metavar="test-blocks|test-knees|FILE",
+        help="make this cohort: one of the fixed test cohorts, or the cohort.json of an earlier one",
+    )
+    knee.add_argument("--jobs", type=_positive_number, default=1, metavar="N", help="processes (default: 1)")
+
+
+def _check_simulated_knee(asked: argparse.Namespace) -> None:
+    """Refuse what does not fit together."""
+    if asked.definition is not None and (asked.blocks or asked.no_microstructure or asked.micro_ct):
+        raise BadInput(
+            "--definition says all about the cohort: leave out --blocks, --no-microstructure and --micro-ct."
+        )
+    if asked.blocks and asked.no_microstructure:
+        raise BadInput("--no-microstructure is for whole knees: leave it out, or leave out --blocks.")
+    for path in asked.micro_ct or ():
+        if not path.exists():
+            raise BadInput(f"--micro-ct {path} does not exist: check its name.")
 
 
 def _add_knee_arguments(knee: argparse.ArgumentParser) -> None:
@@ -520,6 +590,10 @@ def _width(text: str) -> float:
 
 def _depth(text: str) -> float:
     return _zero_or_more(text, "depth: give millimetres, 0 or more, as 2.5")
+
+
+def _nuisance(text: str) -> float:
+    return _zero_or_more(text, "factor: give a number, 0 or more, as 1.5")
 
 
 def _share(text: str) -> float:

@@ -97,6 +97,13 @@ def run(capsys: pytest.CaptureFixture, *arguments: object) -> tuple[int, str]:
         (["morphometry", "v.nrrd", "--out", "x", "--threads", "0"], "--threads"),
         (["simulate"], "SUBJECT"),
         (["simulate", "hand", "--out", "x", "--count", "0"], "--count"),
+        (["simulate", "knee", "--out", "x", "--blocks", "--no-microstructure"], "is for whole knees"),
+        (["simulate", "knee", "--out", "x", "--definition", "test-knees", "--blocks"], "says all about the cohort"),
+        (["simulate", "knee", "--out", "x", "--definition", "nowhere.json"], "nowhere.json is no definition"),
+        (["simulate", "knee", "--out", "x", "--micro-ct", "nowhere.nrrd"], "nowhere.nrrd does not exist"),
+        (["simulate", "knee", "--out", "x", "--nuisance", "-1"], "--nuisance"),
+        (["simulate", "knee", "--out", "x", "--split", "exam"], "--split"),
+        (["simulate", "knee", "--out", "x", "--jobs", "0"], "--jobs"),
         (["scene", "nowhere"], "nowhere holds no result.json"),
     ],
 )

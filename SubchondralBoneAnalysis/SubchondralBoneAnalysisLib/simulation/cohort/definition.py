@@ -1,0 +1,191 @@
+"""What a cohort is: everything that makes it, so that the same definition makes the same cohort anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from JointQuantLib.errors import BadInput
+from SubchondralBoneAnalysisLib.cohort_folder import SPLITS
+from SubchondralBoneAnalysisLib.simulation.ct_scanner.ct_profiles import CT_PROFILES
+from SubchondralBoneAnalysisLib.simulation.microstructure.families import FAMILIES, HELD_OUT_FAMILY, MICRO_CT, is_family
+from SubchondralBoneAnalysisLib.simulation.mr_scanner.mr_profiles import MR_PROFILES
+
+SCHEMA = "jointquant-knee-cohort/1"
+SHOWS_TRABECULAE = (
+    "bffe",
+)  # in DESS with water excitation marrow is dark, and slices of PD are thicker than marrow spaces
+What = Literal["blocks", "knees"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Patients of one kind: whose bone and which scanners they have is drawn from these.
+
+    :param families: of microstructure; also "micro-ct:" and the path of a user's own segmented volume.
+    :param ct_profiles: by name.
+    :param mr_profiles: by name.
+    """
+
+    name: str
+    patients: int
+    families: tuple[str, ...]
+    ct_profiles: tuple[str, ...]
+    mr_profiles: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CohortDefinition:
+    """A cohort.
+
+    :param what: "blocks" are cubes of subchondral bone, "knees" are whole knees.
+    :param split: patients of different splits are never the same, whatever their seeds.
+    :param nuisance: factor of what differs from scan to scan; 1 is the level of the scanner profiles.
+    :param blocks: of each patient, where the cohort is of blocks.
+    :param microstructure: of whole knees; without it they serve registration and are made faster.
+    :param most_flexion_apart_deg: between CT and MR, of whole knees.
+    """
+
+    name: str
+    what: What
+    split: str
+    seed: int
+    nuisance: float
+    groups: tuple[Group, ...]
+    blocks: int = 8
+    microstructure: bool = True
+    most_flexion_apart_deg: float = 15.0
+
+    @property
+    def patients(self) -> int:
+        """In all groups."""
+        return sum(group.patients for group in self.groups)
+
+    def group_of(self, number: int) -> Group:
+        """The group of a patient; patients are numbered from 0 through the groups."""
+        for group in self.groups:
+            if number < group.patients:
+                return group
+            number -= group.patients
+        raise IndexError(f"the cohort {self.name} has {self.patients} patients")
+
+    def seed_of(self, number: int) -> list[int]:
+        """The seed of everything about a patient."""
+        return [SPLITS.index(self.split), self.seed, number]
+
+    def as_json(self) -> dict[str, Any]:
+        """As it is written."""
+        return {"schema": SCHEMA} | asdict(self)
+
+    @property
+    def sha256(self) -> str:
+        """Of the definition, in a form that no editor changes."""
+        text = json.dumps(self.as_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_definition(path: Path) -> CohortDefinition:
+    """A definition from its own file, or from the cohort.json of a cohort that was made by it.
+
+    :raises BadInput: the file is no such definition, or names what there is not.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        schema = found["schema"]
+        values = {field.name: found[field.name] for field in fields(CohortDefinition) if field.name in found}
+        values["groups"] = tuple(
+            Group(
+                group["name"],
+                int(group["patients"]),
+                *(tuple(group[key]) for key in ("families", "ct_profiles", "mr_profiles")),
+            )
+            for group in values["groups"]
+        )
+        definition = CohortDefinition(**values)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(f"{path} is no definition of a cohort ({error}): take one that this program wrote.") from error
+    if schema != SCHEMA:
+        raise BadInput(f"{path} is a definition of the kind {schema!r}, not {SCHEMA!r}: take one of this version.")
+    check(definition, str(path))
+    return definition
+
+
+def check(definition: CohortDefinition, of: str) -> None:
+    """:raises BadInput: the definition `of` a file or command names what there is not, or mixes what is held out."""
+    if definition.split not in SPLITS:
+        raise BadInput(f"{of}: the split {definition.split!r} is not known: give one of {', '.join(SPLITS)}.")
+    if definition.what not in ("blocks", "knees"):
+        raise BadInput(f"{of}: a cohort of {definition.what!r} cannot be made: give blocks or knees.")
+    for group in definition.groups:
+        for kind, names, known in (
+            ("family of microstructure", group.families, FAMILIES),
+            ("CT profile", group.ct_profiles, CT_PROFILES),
+            ("MR profile", group.mr_profiles, MR_PROFILES),
+        ):
+            if not names:
+                raise BadInput(f"{of}: no {kind} is given for {group.name}: name at least one.")
+            for name in names:
+                if name not in known and not (known is FAMILIES and is_family(name)):
+                    raise BadInput(f"{of}: the {kind} {name!r} is not known: give one of {', '.join(known)}.")
+        if definition.split != "test":
+            _check_nothing_held_out(group, of)
+
+
+def _check_nothing_held_out(group: Group, of: str) -> None:
+    held_out = [name for name in group.families if name == HELD_OUT_FAMILY]
+    held_out += [name for name in group.ct_profiles if CT_PROFILES[name].held_out]
+    held_out += [name for name in group.mr_profiles if MR_PROFILES[name].held_out]
+    if held_out:
+        raise BadInput(f"{of}: {', '.join(held_out)} is held out for testing: only a test cohort may have it.")
+
+
+def mr_profiles(what: What, held_out: bool) -> tuple[str, ...]:
+    """The MR protocols of cohorts of cubes or of knees, by name."""
+    return tuple(
+        name
+        for name, profile in MR_PROFILES.items()
+        if profile.held_out == held_out and (what == "knees" or profile.kind in SHOWS_TRABECULAE)
+    )
+
+
+def usual_definition(
+    what: What,
+    split: str,
+    seed: int,
+    patients: int,
+    nuisance: float = 1.0,
+    microstructure: bool = True,
+    micro_ct: Sequence[Path] = (),
+) -> CohortDefinition:
+    """A cohort to train or validate on, with all that is not held out; of the split "test" with all that is.
+
+    Cubes are seen by the MR protocols that show trabeculae, whole knees by all.
+
+    :raises BadInput: as `check`.
+    """
+    held_out = split == "test"
+    group = Group(
+        "all",
+        patients,
+        (
+            *(name for name in FAMILIES if held_out or name != HELD_OUT_FAMILY),
+            *(f"{MICRO_CT}{path}" for path in micro_ct),
+        ),
+        tuple(name for name, profile in CT_PROFILES.items() if profile.held_out == held_out),
+        mr_profiles(what, held_out),
+    )
+    definition = CohortDefinition(
+        f"{split}-{what}",
+        what,
+        split,
+        seed,
+        nuisance,
+        (group,),
+        microstructure=microstructure,
+    )
+    check(definition, "simulate knee")
+    return definition

@@ -1,0 +1,89 @@
+"""One patient of a cohort: who it is, which structure the bone has, and the day's CT and MR scan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from SubchondralBoneAnalysisLib.simulation.cohort.definition import CohortDefinition
+from SubchondralBoneAnalysisLib.simulation.ct_scanner.ct_profile import CtScan
+from SubchondralBoneAnalysisLib.simulation.ct_scanner.ct_profiles import CT_PROFILES
+from SubchondralBoneAnalysisLib.simulation.microstructure.families import MICRO_CT
+from SubchondralBoneAnalysisLib.simulation.mr_scanner.mr_profile import MrScan
+from SubchondralBoneAnalysisLib.simulation.mr_scanner.mr_profiles import MR_PROFILES
+from SubchondralBoneAnalysisLib.simulation.population.patient import Patient
+
+PURPOSES = ("patient", "choices", "ct scan", "mr scan", "block", "ct", "mr", "knee")
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnPatient:
+    """A patient by the number in the definition; everything follows from the two."""
+
+    definition: CohortDefinition
+    number: int
+
+    @property
+    def name(self) -> str:
+        """As the folder and the row of the table are called."""
+        return f"sub-{self.number + 1:04d}"
+
+    def rng(self, purpose: str, *more: int) -> np.random.Generator:
+        """Random numbers for one purpose, so that none of them hangs on the order of the others."""
+        return np.random.default_rng([*self.definition.seed_of(self.number), PURPOSES.index(purpose), *more])
+
+    def noise_seed(self, purpose: str) -> int:
+        """A seed for what draws its own random numbers."""
+        return int(self.rng(purpose).integers(0, 2**31))
+
+    @cached_property
+    def patient(self) -> Patient:
+        """Person, disease and bone."""
+        return Patient.drawn(self.rng("patient"))
+
+    @cached_property
+    def _choices(self) -> tuple[str, str, str]:
+        group, rng = self.definition.group_of(self.number), self.rng("choices")
+        return tuple(str(rng.choice(names)) for names in (group.families, group.ct_profiles, group.mr_profiles))
+
+    @property
+    def family(self) -> str:
+        """Of the microstructure, the same in all bones."""
+        return self._choices[0]
+
+    @cached_property
+    def ct_scan(self) -> CtScan:
+        """The CT scan of the patient."""
+        return CT_PROFILES[self._choices[1]].of_scan(self.rng("ct scan"), self.definition.nuisance)
+
+    @cached_property
+    def mr_scan(self) -> MrScan:
+        """The MR scan of the patient."""
+        return MR_PROFILES[self._choices[2]].of_scan(self.rng("mr scan"), self.definition.nuisance)
+
+    def row(self) -> dict[str, object]:
+        """The row of participants.csv."""
+        patient, person = self.patient, self.patient.person
+        return {
+            "participant_id": self.name,
+            "split": self.definition.split,
+            "group": self.definition.group_of(self.number).name,
+            "side": patient.side,
+            "age_years": round(person.age_years, 1),
+            "sex": person.sex,
+            "height_m": round(person.height_m, 3),
+            "weight_kg": round(person.weight_kg, 1),
+            "bmi": round(person.bmi, 2),
+            "kl_grade": patient.disease.kl_grade,
+            "osteoarthritis": patient.disease.has_osteoarthritis,
+            "compartment": patient.disease.compartment,
+            "alignment_deg_varus": round(patient.alignment_deg, 2),
+            "joint_space_medial_mm": round(patient.joint_space_mm[0], 2),
+            "joint_space_lateral_mm": round(patient.joint_space_mm[1], 2),
+            "ct_profile": self._choices[1],
+            "mr_profile": self._choices[2],
+            "family": Path(self.family).name if self.family.startswith(MICRO_CT) else self.family,
+        }

@@ -1,0 +1,148 @@
+"""A cohort from its definition: patient by patient, on all processors, the same bits whatever their order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, wait
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from JointQuantLib.job import Progress
+from SubchondralBoneAnalysisLib.cohort_folder import BONES, COHORT, PARTICIPANTS, PATCHES, TRUTH, write_rows
+from SubchondralBoneAnalysisLib.simulation.cohort.block_patient import (
+    block_patch_rows,
+    blocks_of,
+    ct_of_blocks,
+    misplacement_rows,
+    mr_of_blocks,
+)
+from SubchondralBoneAnalysisLib.simulation.cohort.definition import CohortDefinition
+from SubchondralBoneAnalysisLib.simulation.cohort.drawn_patient import DrawnPatient
+from SubchondralBoneAnalysisLib.simulation.cohort.fixed import FIXED, definition_named, digests_of
+from SubchondralBoneAnalysisLib.simulation.cohort.knee_patient import knee_patch_rows, pair_of
+from SubchondralBoneAnalysisLib.simulation.cohort.stored_mr import stored_mr
+from SubchondralBoneAnalysisLib.simulation.population.best_score import best_areas
+from SubchondralBoneAnalysisLib.volume import Volume, write_volume
+
+LOOK_EVERY_S = 0.5  # for a stop, while patients are made
+BEST_OF = 4000  # patients of whom the best area under the ROC curve is that of
+
+
+def make_cohort(definition: CohortDefinition, folder: Path, progress: Progress, jobs: int = 1) -> dict[str, Any]:
+    """Write a cohort into a folder that is there; see `cohort_folder` for what it then holds.
+
+    :param jobs: processes; more are faster and change nothing.
+    :returns: what cohort.json says.
+    :raises Cancelled: the user stopped it.
+    """
+    made = dict.fromkeys(range(definition.patients))
+    progress.step(0.0, f"Simulating {definition.patients} patients")
+    for count, (number, row, digest) in enumerate(_made(definition, folder, progress, jobs), 1):
+        made[number] = (row, digest)
+        progress.step(0.98 * count / definition.patients, f"Simulated {count} of {definition.patients} patients")
+    write_rows(folder / PARTICIPANTS, [row for row, _ in made.values()])
+    said = definition.as_json() | {
+        "sha256_of_definition": definition.sha256,
+        "trained_on": "simulated images",
+        "best_area_under_roc": {
+            "meaning": (
+                "of the probability of osteoarthritis (grade 2 and above) given the true bone of all regions with age, "
+                f"sex and body mass index, the best score there is, over {BEST_OF} patients of this population"
+            ),
+            "known": {name: round(area, 3) for name, area in best_areas(BEST_OF).items()},
+        },
+        "sha256_of_participants": {f"sub-{number + 1:04d}": digest for number, (_, digest) in made.items()},
+    }
+    said |= _compared(definition, said["sha256_of_participants"])
+    (folder / COHORT).write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+    return said
+
+
+def _compared(definition: CohortDefinition, made: dict[str, str]) -> dict[str, Any]:
+    """Of a fixed cohort: how many patients are bit for bit those that were made when it was fixed."""
+    for name in FIXED:
+        if definition == definition_named(name):
+            fixed = digests_of(name)
+            same = sum(made[patient] == digest for patient, digest in fixed.items())
+            return {"same_as_when_fixed": {"patients": same, "of": len(fixed)}}
+    return {}
+
+
+def make_participant(definition: CohortDefinition, number: int, folder: Path) -> tuple[dict[str, object], str]:
+    """Write the folder of one patient; returns the row of participants.csv and the SHA-256 of all that was simulated.
+
+    The digest is that of voxels and numbers, not of files: compression may differ from one library to the next.
+    """
+    drawn = DrawnPatient(definition, number)
+    place = folder / drawn.name
+    (place / TRUTH).mkdir(parents=True)
+    digest = hashlib.sha256()
+    for name, volume in (_blocks if definition.what == "blocks" else _knee)(drawn, place):
+        digest.update(name.encode() + np.ascontiguousarray(volume.array).tobytes())
+        write_volume(place / name, volume.array, volume)
+    for table in (place / PATCHES, *sorted((place / TRUTH).glob("*.csv"))):
+        if table.is_file():
+            digest.update(table.read_bytes())
+    return drawn.row(), digest.hexdigest()
+
+
+def _made(
+    definition: CohortDefinition, folder: Path, progress: Progress, jobs: int
+) -> Iterator[tuple[int, dict[str, object], str]]:
+    if jobs == 1 or definition.patients == 1:
+        for number in range(definition.patients):
+            yield number, *make_participant(definition, number, folder)
+            progress.check()
+        return
+    # Spawned, not forked: a process that was forked while its libraries ran threads may hang.
+    with ProcessPoolExecutor(jobs, get_context("spawn"), _one_thread_each) as pool:
+        waiting = {
+            pool.submit(make_participant, definition, number, folder): number for number in range(definition.patients)
+        }
+        try:
+            while waiting:
+                done, _ = wait(waiting, LOOK_EVERY_S, "FIRST_COMPLETED")
+                progress.check()
+                for future in done:
+                    yield waiting.pop(future), *future.result()
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _one_thread_each() -> None:
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+
+def _blocks(drawn: DrawnPatient, place: Path) -> Iterator[tuple[str, Volume]]:
+    blocks = blocks_of(drawn.definition, drawn)
+    write_rows(place / PATCHES, block_patch_rows(blocks, drawn))
+    write_rows(place / TRUTH / "misplaced_in_mr.csv", misplacement_rows(blocks))
+    _write_transform(place / "ct_to_mr.tfm", sitk.Euler3DTransform())
+    yield "ct.nrrd", ct_of_blocks(blocks, drawn)
+    yield "mr.nrrd", mr_of_blocks(blocks, drawn)
+
+
+def _knee(drawn: DrawnPatient, place: Path) -> Iterator[tuple[str, Volume]]:
+    pair = pair_of(drawn)
+    for bone, transform in pair.transforms().items():
+        _write_transform(place / f"ct_to_mr_{bone}.tfm", transform)
+    if pair.microstructure is not None:
+        write_rows(place / PATCHES, knee_patch_rows(pair, drawn))
+    ct, mr = pair.ct_grid(drawn.ct_scan), pair.mr_grid(drawn.mr_scan)
+    yield BONES, pair.ct_labels(ct)
+    yield f"{TRUTH}/bones_mr.nrrd", pair.mr_labels(mr)
+    yield "ct.nrrd", pair.ct(drawn.ct_scan, ct, drawn.noise_seed("ct"))
+    yield "mr.nrrd", stored_mr(pair.mr(drawn.mr_scan, mr, drawn.noise_seed("mr")))
+
+
+def _write_transform(path: Path, transform: sitk.Transform) -> None:
+    sitk.WriteTransform(transform, str(path))
