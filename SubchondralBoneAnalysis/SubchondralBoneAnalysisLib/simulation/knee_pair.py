@@ -21,12 +21,11 @@ from SubchondralBoneAnalysisLib.simulation.mr_scanner.mr_profile import MrScan
 from SubchondralBoneAnalysisLib.simulation.population.region_traits import RegionTraits
 from SubchondralBoneAnalysisLib.simulation.pose import Pose
 from SubchondralBoneAnalysisLib.simulation.simulated_knee_ct import SimulatedKnee
-from SubchondralBoneAnalysisLib.simulation.voxel_grid import grid_around
+from SubchondralBoneAnalysisLib.simulation.voxel_grid import SAGITTAL, grid_around
 from SubchondralBoneAnalysisLib.volume import Volume
 
 CT_SIZE_MM = (125.0, 135.0, 130.0)  # along L, P and S
 MR_SIZE_MM = (160.0, 160.0, 120.0)  # along the columns, the rows and the slices
-SAGITTAL = (0.0, 0.0, -1.0, 1.0, 0.0, 0.0, 0.0, -1.0, 0.0)  # i to the back, j down, k to the right
 MOST_FLEXION_APART_DEG = 20.0
 
 

@@ -12,7 +12,7 @@ from SubchondralBoneAnalysisLib.simulation.knee_shapes import BoneShape
 # lateral one a little more (Bloecker et al., BMC Musculoskelet Disord 2011;12:248: 50 and 58 %).
 MEDIAL = ((-19.0, 4.0), (19.5, 22.5), 8.5, 3.0, -9.5)
 LATERAL = ((19.0, 3.0), (19.0, 19.5), 10.0, 0.5, 10.5)
-HIGHEST_MM = 7.0  # at the rim; posterior horns measure 6.8 and 7.6 mm there (Vedi et al., J Bone Joint Surg Br 1999)
+HIGHEST_MM = 7.0  # at the rim
 
 
 def meniscus_ring(tibia: BoneShape, points: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 from SubchondralBoneAnalysisLib.volume import Volume
 
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+SAGITTAL = (0.0, 0.0, -1.0, 1.0, 0.0, 0.0, 0.0, -1.0, 0.0)  # as MR is stored: i to the back, j down, k to the right
 
 
 def empty_grid(

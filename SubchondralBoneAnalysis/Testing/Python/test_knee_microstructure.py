@@ -110,6 +110,18 @@ def test_the_fine_bone_is_the_structure_that_truth_is_measured_of(small):
     assert (halved(truth) != part).mean() < 0.01
 
 
+def test_the_fine_bone_leaves_plate_and_outside_to_the_shell(small):
+    fine = small.microstructure.fine_bone("tibia")
+    cells = np.argwhere(np.ones((40, 6, 6), bool)) + (85, 60, 60)
+    own = fine.origin_mm + fine.step_mm * cells[:, ::-1]
+    depth = -small.microstructure.tissues["tibia"].bone.nearest(own, deep=True).distance_mm
+    part = fine.parts[tuple(cells.T)]
+    assert depth.min() < -0.5
+    assert depth.max() > 1.5
+    assert not part[depth < 0.6 - fine.step_mm].any()
+    assert 0.1 < part[depth > 0.6 + fine.step_mm].mean() / 8 < 0.8
+
+
 def test_ct_and_mr_see_the_same_structure_in_their_poses(small):
     ct_knee, mr_knee = small.in_ct, small.in_mr
     centre = ct_knee.pose.out(np.array([[-21.0, 1.0, -5.0]]))[0]

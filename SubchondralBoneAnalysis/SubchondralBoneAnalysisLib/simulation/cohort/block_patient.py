@@ -16,13 +16,12 @@ from SubchondralBoneAnalysisLib.simulation.bone_block import BLOCK_MM, PATCH_MM,
 from SubchondralBoneAnalysisLib.simulation.cohort.definition import CohortDefinition
 from SubchondralBoneAnalysisLib.simulation.cohort.drawn_patient import DrawnPatient
 from SubchondralBoneAnalysisLib.simulation.cohort.patch_table import patch_row
-from SubchondralBoneAnalysisLib.simulation.cohort.scan_grid import MR_SAGITTAL
 from SubchondralBoneAnalysisLib.simulation.cohort.stored_mr import stored_mr
 from SubchondralBoneAnalysisLib.simulation.ct_scanner.recording import recorded
 from SubchondralBoneAnalysisLib.simulation.population.bone_population import BETWEEN
 from SubchondralBoneAnalysisLib.simulation.population.osteoarthritis import REGIONS
 from SubchondralBoneAnalysisLib.simulation.population.region_traits import RegionTraits
-from SubchondralBoneAnalysisLib.simulation.voxel_grid import IDENTITY, empty_grid
+from SubchondralBoneAnalysisLib.simulation.voxel_grid import IDENTITY, SAGITTAL, empty_grid
 from SubchondralBoneAnalysisLib.volume import Volume
 
 TILT_SD_DEG = 8.0  # of a cube against the axes of the scanner
@@ -97,7 +96,7 @@ def ct_of_blocks(blocks: list[PlacedBlock], drawn: DrawnPatient) -> Volume:
 def mr_of_blocks(blocks: list[PlacedBlock], drawn: DrawnPatient) -> Volume:
     """The MR of all cubes, uint16."""
     scan, rng = drawn.mr_scan, drawn.rng("mr")
-    grid = _grid(len(blocks), scan.spacing_mm, MR_SAGITTAL, rng)
+    grid = _grid(len(blocks), scan.spacing_mm, SAGITTAL, rng)
     signal = np.empty(grid.array.shape, np.float32)
     for placed, (part, voxels) in zip(blocks, _parts(grid, len(blocks)), strict=True):
         signal[voxels] = placed.in_mr().mr(part, scan, rng)

@@ -12,23 +12,26 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
 from SubchondralBoneAnalysisLib.simulation.microstructure.structure_tile import StructureTile
-from SubchondralBoneAnalysisLib.simulation.microstructure.thickness_scale import thickness_per_cell
+from SubchondralBoneAnalysisLib.simulation.microstructure.thickness_scale import thickness_per_cell, tile_step_mm
 from SubchondralBoneAnalysisLib.simulation.microstructure.traits import StructureTraits
 
-EDGE, CELLS = 64, 6  # voxels of the tile along each axis, and points
+EDGE = 96  # voxels of the tile along each axis
 REACH = 0.45  # in cells, how far around itself a strut or plate of usual thickness is drawn
 STRUTS = 4  # from a point to its nearest neighbours
 NEIGHBOURS, FAN = 12, 5  # of a point, and those of them that a fan reaches to
 FANS = 0.7  # of the points where the structure is of plates
 SPREAD = 0.30  # SD of the logarithm of the thickness
-ROUNDING = 0.9  # SD in voxels
+ROUNDING = 0.085  # SD in cells
 
 
 def network_tile(traits: StructureTraits, rng: np.random.Generator) -> StructureTile:
     """A tile of struts and fans of triangles between neighbouring points."""
+    cell_mm = traits.tb_th_mm / thickness_per_cell("network", traits)
+    step_mm = tile_step_mm(traits.tb_th_mm)
+    size = EDGE * step_mm / cell_mm
     # Neighbours are sought where the stretched network is not stretched yet.
-    sides = CELLS / traits.anisotropy ** (np.array([2.0, -1.0, -1.0]) / 3.0)
-    points = rng.random((CELLS**3, 3)) * sides
+    sides = size / traits.anisotropy ** (np.array([2.0, -1.0, -1.0]) / 3.0)
+    points = rng.random((round(size**3), 3)) * sides
     _, near = cKDTree(points, boxsize=sides).query(points, NEIGHBOURS + 1)
     to_near = points[near[:, 1:]] - points[:, None]
     to_near -= sides * np.round(to_near / sides)
@@ -43,9 +46,8 @@ def network_tile(traits: StructureTraits, rng: np.random.Generator) -> Structure
     corners = points[of_point][:, None]
     triangles = np.concatenate([corners, corners + others], axis=1) * (EDGE / sides)
     field = np.full((EDGE, EDGE, EDGE), REACH, np.float32)
-    _draw(triangles, thickness, CELLS / EDGE, field)
-    cell_mm = traits.tb_th_mm / thickness_per_cell("network", traits)
-    return StructureTile.of_field(gaussian_filter(field, ROUNDING, mode="wrap"), cell_mm * CELLS / EDGE)
+    _draw(triangles, thickness, size / EDGE, field)
+    return StructureTile.of_field(gaussian_filter(field, ROUNDING * EDGE / size, mode="wrap"), step_mm)
 
 
 def _fans(to_near: np.ndarray, normals: np.ndarray) -> np.ndarray:

@@ -7,12 +7,10 @@ from scipy.ndimage import gaussian_filter
 
 from SubchondralBoneAnalysisLib.simulation.microstructure.random_waves import random_waves
 from SubchondralBoneAnalysisLib.simulation.microstructure.structure_tile import StructureTile
-from SubchondralBoneAnalysisLib.simulation.microstructure.thickness_scale import thickness_per_cell
+from SubchondralBoneAnalysisLib.simulation.microstructure.thickness_scale import thickness_per_cell, tile_step_mm
 from SubchondralBoneAnalysisLib.simulation.microstructure.traits import StructureTraits
 
 EDGE = 112
-STEP_MM = 0.08
-LEAST_STEPS = 2.8  # of the tile to a trabecular thickness: thin bone has a smaller tile
 WIDTH = 0.25
 NARROWEST = 0.03  # weight of the second field where all is plates: sheets alone fall to pieces in thin bone
 ROUNDING = 0.06  # SD over the wavelength where all is rods: rods are round where they meet
@@ -25,7 +23,7 @@ def ribbon_tile(traits: StructureTraits, rng: np.random.Generator) -> StructureT
     are ribbons, as much wider than thick as w is less than 1.
     """
     rods = 1.0 - traits.plate
-    step_mm = min(STEP_MM, traits.tb_th_mm / LEAST_STEPS)
+    step_mm = tile_step_mm(traits.tb_th_mm)
     length = traits.tb_th_mm / thickness_per_cell("ribbon", traits) / step_mm
     across = length / traits.anisotropy ** (1 / 3)
     wavelength = (across * traits.anisotropy, across, across)

@@ -1,4 +1,4 @@
-"""How thick the trabeculae of a family are for cells of one millimetre: the scale at which it is made."""
+"""The scale at which a family is made: how thick its trabeculae are for cells of one millimetre."""
 
 from __future__ import annotations
 
@@ -12,6 +12,15 @@ FITTED = {
     "voronoi": (-1.2024, 0.5363, 0.1704, 0.2734, -0.475, 0.0567, 0.0086),
     "network": (-0.4949, 0.6495, 0.1745, -0.094, -0.1937, 0.158, -0.0726),
 }
+
+
+STEP_MM = 0.08  # of a tile
+LEAST_STEPS = 2.8  # to a trabecular thickness: thin bone has a finer tile, that repeats sooner
+
+
+def tile_step_mm(tb_th_mm: float) -> float:
+    """Distance of the voxels of a tile for a trabecular thickness."""
+    return min(STEP_MM, tb_th_mm / LEAST_STEPS)
 
 
 def thickness_per_cell(family: str, traits: StructureTraits) -> float:

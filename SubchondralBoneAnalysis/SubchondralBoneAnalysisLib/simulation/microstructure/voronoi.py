@@ -11,36 +11,40 @@ from numba import njit
 from scipy.ndimage import gaussian_filter
 
 from SubchondralBoneAnalysisLib.simulation.microstructure.structure_tile import StructureTile
-from SubchondralBoneAnalysisLib.simulation.microstructure.thickness_scale import thickness_per_cell
+from SubchondralBoneAnalysisLib.simulation.microstructure.thickness_scale import thickness_per_cell, tile_step_mm
 from SubchondralBoneAnalysisLib.simulation.microstructure.traits import StructureTraits
 
-EDGE, CELLS = 64, 6  # voxels of the tile along each axis, and cells
-ROUNDING = 0.9  # SD in voxels: bone is round where it branches
+EDGE = 96  # voxels of the tile along each axis
+ROUNDING = 0.085  # SD in cells: bone is round where it branches
 THICKNESS_SPREAD = 0.30  # SD of the logarithm of how thick walls and struts are beside each other
 CLOSED = 0.65  # part of the walls that is closed where the structure is of plates
 FAR = 1e9
-BLOCK = 4  # voxels along each axis of a block, for which the points near it are sought once
+BLOCK, SUPERBLOCK = 4, 16  # voxels along each axis of what the points near it are sought for at once
 NUMBERS = 4001  # random numbers that the pairs of cells share; a prime
 
 
 def voronoi_tile(traits: StructureTraits, rng: np.random.Generator) -> StructureTile:
     """A tile of plates and struts between the cells of random points."""
     stretch = traits.anisotropy ** (np.array([2.0, -1.0, -1.0]) / 3.0)
+    cell_mm = traits.tb_th_mm / thickness_per_cell("voronoi", traits)
+    step_mm = tile_step_mm(traits.tb_th_mm)
+    size = EDGE * step_mm / cell_mm
     field = _walls(
-        rng.random((CELLS**3, 3)) * CELLS,
+        rng.random((round(size**3), 3)) * size,
+        size,
         stretch,
         CLOSED * traits.plate,
         rng.random(NUMBERS),
         np.exp(THICKNESS_SPREAD * rng.standard_normal(NUMBERS)),
         np.empty((EDGE, EDGE, EDGE), np.float32),
     )
-    cell_mm = traits.tb_th_mm / thickness_per_cell("voronoi", traits)
-    return StructureTile.of_field(gaussian_filter(field, ROUNDING, mode="wrap"), cell_mm * CELLS / EDGE)
+    return StructureTile.of_field(gaussian_filter(field, ROUNDING * EDGE / size, mode="wrap"), step_mm)
 
 
 @njit(nogil=True, cache=True)
 def _walls(
     points: np.ndarray,
+    size: float,
     stretch: np.ndarray,
     closed: float,
     chance: np.ndarray,
@@ -49,20 +53,40 @@ def _walls(
 ) -> np.ndarray:
     """Distance [k, j, i] in cells from the nearest closed wall or edge, less where it is thicker.
 
-    :param points: [n, 3] along (k, j, i) in cells.
+    :param points: [n, 3] along (k, j, i) in cells, in a cube of `size` cells that repeats.
     :param stretch: [3] of the cells along (k, j, i).
     """
-    edge, step = field.shape[0], CELLS / field.shape[0]
+    edge, step = field.shape[0], size / field.shape[0]
     near, square = np.empty(3, np.int64), np.empty(3)
     normal, walls, at = np.empty((2, 3)), np.empty(2), np.empty(3)
-    places, numbers, squares = np.empty(points.shape), np.empty(len(points), np.int64), np.empty(len(points))
-    reach = 0.5 * step * (BLOCK - 1) * np.sqrt((1.0 / stretch**2).sum())
+    all_numbers, squares = np.arange(len(points)), np.empty(len(points))
+    around, around_numbers = np.empty(points.shape), np.empty(len(points), np.int64)
+    places, numbers = np.empty(points.shape), np.empty(len(points), np.int64)
+    per_voxel = 0.5 * step * np.sqrt((1.0 / stretch**2).sum())
+    count_around, last = 0, -1
     for block in range((edge // BLOCK) ** 3):
-        k0 = block // (edge // BLOCK) ** 2 * BLOCK
-        j0 = block // (edge // BLOCK) % (edge // BLOCK) * BLOCK
-        i0 = block % (edge // BLOCK) * BLOCK
-        at[0], at[1], at[2] = (k0 + 0.5 * BLOCK) * step, (j0 + 0.5 * BLOCK) * step, (i0 + 0.5 * BLOCK) * step
-        count = _points_near(points, stretch, at, reach, places, numbers, squares)
+        k0, j0, i0 = _corner(block, edge)
+        if block * BLOCK**3 // SUPERBLOCK**3 != last:
+            last = block * BLOCK**3 // SUPERBLOCK**3
+            for axis, first in enumerate((k0, j0, i0)):
+                at[axis] = (first + 0.5 * SUPERBLOCK) * step
+            count_around = _points_near(
+                points,
+                all_numbers,
+                len(points),
+                size,
+                stretch,
+                at,
+                SUPERBLOCK * per_voxel,
+                around,
+                around_numbers,
+                squares,
+            )
+        for axis, first in enumerate((k0, j0, i0)):
+            at[axis] = (first + 0.5 * BLOCK) * step
+        count = _points_near(
+            around, around_numbers, count_around, np.inf, stretch, at, BLOCK * per_voxel, places, numbers, squares
+        )
         for k in range(k0, k0 + BLOCK):
             for j in range(j0, j0 + BLOCK):
                 for i in range(i0, i0 + BLOCK):
@@ -98,9 +122,24 @@ def _pair(one: int, other: int) -> int:
     return (min(one, other) * 7919 + max(one, other) * 104729) % NUMBERS
 
 
+@njit(nogil=True, cache=True, inline="always")
+def _corner(block: int, edge: int) -> tuple[int, int, int]:
+    """The first voxel of a block; all blocks of one superblock come one after the other."""
+    inner, outer = SUPERBLOCK // BLOCK, edge // SUPERBLOCK
+    small, large = block % inner**3, block // inner**3
+    return (
+        (large // outer**2) * SUPERBLOCK + (small // inner**2) * BLOCK,
+        (large // outer % outer) * SUPERBLOCK + (small // inner % inner) * BLOCK,
+        (large % outer) * SUPERBLOCK + (small % inner) * BLOCK,
+    )
+
+
 @njit(nogil=True, cache=True)
 def _points_near(
     points: np.ndarray,
+    point_numbers: np.ndarray,
+    of: int,
+    size: float,
     stretch: np.ndarray,
     at: np.ndarray,
     reach: float,
@@ -108,16 +147,19 @@ def _points_near(
     numbers: np.ndarray,
     squares: np.ndarray,
 ) -> int:
-    """How many points can be among the three nearest of a place no farther than `reach` from `at`.
+    """How many of the first `of` points can be among the three nearest of a place no farther than `reach` from `at`.
 
-    The first of `places` and `numbers` are filled with where they lie, in a cube that repeats, and which they are.
+    The first of `places` and `numbers` are filled with where they lie and which they are.
+
+    :param size: of the cube that repeats; infinite where the points lie where they are meant already.
     """
     least = np.full(3, FAR)
-    for n in range(len(points)):
+    for n in range(of):
         square = 0.0
         for axis in range(3):
             away = points[n, axis] - at[axis]
-            away -= CELLS * np.round(away / CELLS)
+            if size < FAR:
+                away -= size * np.round(away / size)
             square += (away / stretch[axis]) ** 2
         squares[n] = square
         if square < least[2]:
@@ -125,12 +167,14 @@ def _points_near(
             least.sort()
     most = (np.sqrt(least[2]) + 2.0 * reach) ** 2
     count = 0
-    for n in range(len(points)):
+    for n in range(of):
         if squares[n] <= most:
-            numbers[count] = n
+            numbers[count] = point_numbers[n]
             for axis in range(3):
                 away = points[n, axis] - at[axis]
-                places[count, axis] = at[axis] + away - CELLS * np.round(away / CELLS)
+                if size < FAR:
+                    away -= size * np.round(away / size)
+                places[count, axis] = at[axis] + away
             count += 1
     return count
 
