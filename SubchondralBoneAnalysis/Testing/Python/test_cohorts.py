@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -164,3 +169,42 @@ def test_an_unknown_scanner_is_named(tmp_path):
     (tmp_path / "wrong.json").write_text(json.dumps(said))
     with pytest.raises(BadInput, match="the CT profile 'Roentgen 1895' is not known"):
         read_definition(tmp_path / "wrong.json")
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found by Linux's /proc")
+def test_when_the_command_is_killed_its_processes_end_too(tmp_path):
+    definition = of_blocks(patients=60, blocks=1)
+    path, folder = tmp_path / "many.json", tmp_path / "many"
+    path.write_text(json.dumps(definition.as_json()))
+    mark = f"JOINTQUANT_TEST={tmp_path}"
+    job = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "JointQuantLib", "simulate", "knee", "--progress", "none"),
+            *("--definition", path, "--out", folder, "--jobs", "2"),
+        ],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | dict([mark.split("=")]),
+    )
+    try:
+        until = time.monotonic() + 100
+        while not list(tmp_path.glob("many.partial/sub-*/mr.nrrd")) and job.poll() is None:
+            assert time.monotonic() < until
+            time.sleep(0.2)
+        assert len(marked(mark)) >= 3
+    finally:
+        job.kill()
+        job.wait()
+    until = time.monotonic() + 10
+    while marked(mark) and time.monotonic() < until:
+        time.sleep(0.2)
+    assert marked(mark) == []
+    assert not folder.exists()
+
+
+def marked(mark: str) -> list[str]:
+    """The processes that were started with this in their environment."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if mark.encode() in path.read_bytes():
+                found.append(path.parent.name)
+    return found

@@ -7,8 +7,9 @@ import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, wait
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ def _made(
             progress.check()
         return
     # Spawned, not forked: a process that was forked while its libraries ran threads may hang.
-    with ProcessPoolExecutor(jobs, get_context("spawn"), _one_thread_each) as pool:
+    with ProcessPoolExecutor(jobs, get_context("spawn"), _worker) as pool:
         waiting = {
             pool.submit(make_participant, definition, number, folder): number for number in range(definition.patients)
         }
@@ -117,9 +118,16 @@ def _made(
             raise
 
 
-def _one_thread_each() -> None:
+def _worker() -> None:
+    """One thread, and none longer than the command: a worker whose parent was killed would wait for ever."""
+    Thread(target=_end_with_parent, daemon=True).start()
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+
+def _end_with_parent() -> None:
+    parent_process().join()
+    os._exit(1)
 
 
 def _blocks(drawn: DrawnPatient, place: Path) -> Iterator[tuple[str, Volume]]:
