@@ -29,6 +29,12 @@ import other_joints
 import outlines
 import registration_bench
 import sensitivity
+import simulation_clinical
+import simulation_otsu
+import simulation_real
+import simulation_scanners
+import simulation_speed
+import simulation_structures
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -46,7 +52,15 @@ REAL_FILMS = (  # subject, file, title, what measures it on a part of the films
 )
 MORPHOMETRY = ("morphometry_phantoms", "morphometry_real", "morphometry_speed")
 KNEE = ("knee_bones", "knee_regions", "knee_plate", "knee_real")
-SUBJECTS = ("loss_maps", "known_motion", "registration", "finder", "outlines", *MORPHOMETRY, *KNEE)
+SIMULATION = (
+    "simulation_structures",
+    "simulation_otsu",
+    "simulation_scanners",
+    "simulation_real",
+    "simulation_clinical",
+    "simulation_speed",
+)
+SUBJECTS = ("loss_maps", "known_motion", "registration", "finder", "outlines", *MORPHOMETRY, *KNEE, *SIMULATION)
 
 
 def main(arguments: list[str]) -> None:
@@ -71,7 +85,11 @@ def main(arguments: list[str]) -> None:
         if subject in asked.only:
             for name, title, rows in _knee(subject):
                 _report(name, title, rows)
-    if set(asked.only) <= {*MORPHOMETRY, *KNEE}:
+    for subject in SIMULATION:
+        if subject in asked.only:
+            for name, title, rows in _simulation(subject):
+                _report(name, title, rows)
+    if set(asked.only) <= {*MORPHOMETRY, *KNEE, *SIMULATION}:
         return
     if not (SHARED_DATA / "mcp-series").is_dir() or not (SHARED_DATA / "hand-radiographs").is_dir():
         print("Real films: skipped, ../shared/data is not there.")
@@ -120,6 +138,25 @@ def _knee(subject: str) -> Iterator[tuple[str, str, list[dict]]]:
         yield from knee_real.tables(shared_data)
     else:
         print("Real knee CT: skipped, ../shared/data/knee-ct is not there.")
+
+
+def _simulation(subject: str) -> Iterator[tuple[str, str, list[dict]]]:
+    """The tables (name, title, rows) of a subject of the simulated knees."""
+    specimens = SHARED_DATA if morphometry_real.available(SHARED_DATA) else None
+    if subject == "simulation_structures":
+        yield from simulation_structures.tables()
+    elif subject == "simulation_otsu":
+        yield from simulation_otsu.tables(specimens)
+    elif subject == "simulation_scanners":
+        yield from simulation_scanners.tables()
+    elif subject == "simulation_speed":
+        yield from simulation_speed.tables()
+    elif subject == "simulation_real" and specimens is not None:
+        yield from simulation_real.tables(specimens)
+    elif subject == "simulation_clinical" and knee_real.available(SHARED_DATA):
+        yield from simulation_clinical.tables(SHARED_DATA)
+    else:
+        print(f"{subject}: skipped, its real images are not in ../shared/data.")
 
 
 def _known_motion(parts: tuple[str, ...]) -> None:

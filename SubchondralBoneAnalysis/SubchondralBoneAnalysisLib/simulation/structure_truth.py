@@ -39,7 +39,7 @@ def structure_truth(structure: np.ndarray, spacing_mm: float, context_mm: float,
     seen = np.ascontiguousarray(structure[tuple(slice(cut, size - cut) for size in structure.shape)])
     region = np.zeros(seen.shape, bool)
     region[tuple(slice(away - cut, size - (away - cut)) for size in seen.shape)] = True
-    found, _ = measure(seen, (spacing_mm,) * 3, region, threads=1)
+    found, _ = measure(seen, (spacing_mm,) * 3, region, threads=1, direct_number=False)
     return StructureTruth(
         bv_tv=found.bv_tv,
         tb_th_mm=found.tb_th_mm,

@@ -230,3 +230,12 @@ def test_a_measurement_can_be_stopped():
 
     with pytest.raises(Cancelled):
         measure(trabecular(30), CUBIC, progress=Stopped())
+
+
+def test_without_the_direct_number_all_else_is_the_same():
+    structure = gyroid_sheet(40, 4, 20, 3)
+    whole, _ = measure(structure, CUBIC, inner(40, 8))
+    less, _ = measure(structure, CUBIC, inner(40, 8), direct_number=False)
+    assert whole.tb_n_direct_per_mm > 0
+    assert less.tb_n_direct_per_mm is None
+    assert asdict(less) | {"tb_n_direct_per_mm": whole.tb_n_direct_per_mm} == asdict(whole)
