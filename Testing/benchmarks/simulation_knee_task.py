@@ -1,6 +1,6 @@
 """One whole knee pair in a process of its own, so that its time and memory are its own.
 
-    python Testing/benchmarks/simulation_knee_task.py 0|1
+    python Testing/benchmarks/simulation_knee_task.py 0|1 CT_PROFILE MR_PROFILE
 
 With (1) or without (0) trabeculae. Prints one line of JSON; what is compiled at the first call is counted.
 """
@@ -15,10 +15,9 @@ import numpy as np
 from morphometry_task import MIB, peak_bytes
 
 SEED = 71
-CT, MR = "bone-0.5", "dess"  # a CT profile, and the kind of the MR profile: the first one of it
 
 
-def main(microstructure: str) -> None:
+def main(microstructure: str, ct_profile: str, mr_profile: str) -> None:
     """Make the CT, the MR and the labels of both, each on the profile's own grid."""
     from SubchondralBoneAnalysisLib.simulation.ct_scanner.ct_profiles import CT_PROFILES
     from SubchondralBoneAnalysisLib.simulation.knee_pair import KneePair
@@ -27,8 +26,7 @@ def main(microstructure: str) -> None:
 
     rng = np.random.default_rng(SEED)
     patient = Patient.drawn(rng)
-    mr_profile = next(profile for profile in MR_PROFILES.values() if profile.kind == MR)
-    ct_scan, mr_scan = CT_PROFILES[CT].of_scan(rng), mr_profile.of_scan(rng)
+    ct_scan, mr_scan = CT_PROFILES[ct_profile].of_scan(rng), MR_PROFILES[mr_profile].of_scan(rng)
     clock = [(time.perf_counter(), time.process_time())]
     pair = KneePair(
         SEED,
@@ -45,7 +43,7 @@ def main(microstructure: str) -> None:
     clock.append((time.perf_counter(), time.process_time()))
     cpu = np.diff([used for _, used in clock])
     row = {"microstructure": "with" if int(microstructure) else "without"}
-    row |= {"CT voxels": _size(ct.array), "MR voxels": _size(mr.array), "MR profile": mr_profile.name}
+    row |= {"CT": ct_profile, "CT voxels": _size(ct.array), "MR": mr_profile, "MR voxels": _size(mr.array)}
     row |= {f"{step}, CPU s": round(float(used), 1) for step, used in zip(("CT", "MR", "labels"), cpu, strict=True)}
     row |= {"pair, CPU s": round(float(cpu.sum()), 1), "pair, wall s": round(clock[-1][0] - clock[0][0], 1)}
     print(json.dumps(row | {"peak memory, GiB": round(peak_bytes() / MIB / 1024, 2)}))

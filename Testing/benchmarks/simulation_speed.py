@@ -19,13 +19,13 @@ from SubchondralBoneAnalysisLib.simulation.mr_scanner.mr_profiles import MR_PROF
 
 PAIRS = 210
 MANY = 3000
-MIB = 2**20
+KNEES = (("iterative-0.5", "dess-0.31x1.5"), ("bone-0.5", "dess-0.36x0.7"))  # 17 and 21, 29 and 33 million voxels
 
 
 def tables(pairs: int = PAIRS) -> Iterator[tuple[str, str, list[dict]]]:
     """All tables: name, title, rows."""
     yield "simulation_patch_speed", f"Processor time of a patch pair ({pairs} pairs, one thread)", patch_rows(pairs)
-    rows = [knee_row(microstructure) for microstructure in (False, True)]
+    rows = [knee_row(microstructure, *profiles) for microstructure in (False, True) for profiles in KNEES]
     yield "simulation_knee_speed", "One whole knee pair, in a process of its own", rows
 
 
@@ -54,11 +54,14 @@ def patch_rows(pairs: int) -> list[dict]:
     return [*rows, _row("all", np.concatenate([np.array(times) for times in used.values()]))]
 
 
-def knee_row(microstructure: bool) -> dict:
+def knee_row(microstructure: bool, ct_profile: str, mr_profile: str) -> dict:
     """A CT and an MR of one knee with their labels."""
     task = Path(__file__).with_name("simulation_knee_task.py")
     answer = subprocess.run(
-        [sys.executable, str(task), str(int(microstructure))], check=True, capture_output=True, text=True
+        [sys.executable, str(task), str(int(microstructure)), ct_profile, mr_profile],
+        check=True,
+        capture_output=True,
+        text=True,
     )
     return json.loads(answer.stdout.splitlines()[-1])
 
