@@ -62,7 +62,7 @@ def test_the_cohort_says_how_to_make_it_again(cohort):
     again = read_definition(folder / "cohort.json")
     assert again == of_blocks()
     assert again.sha256 == said["sha256_of_definition"]
-    assert said["trained_on"] == "simulated images"
+    assert said["images"] == "simulated"
     assert set(said["sha256_of_participants"]) == {"sub-0001", "sub-0002"}
     known = said["best_area_under_roc"]["known"]
     assert known["BV/TV"] < known["all of the bone"] < 0.95

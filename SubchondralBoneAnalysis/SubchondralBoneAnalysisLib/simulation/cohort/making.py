@@ -16,6 +16,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from JointQuantLib.job import Progress
+from JointQuantLib.statistics import area_under_roc
 from SubchondralBoneAnalysisLib.cohort_folder import BONES, COHORT, PARTICIPANTS, PATCHES, TRUTH, write_rows
 from SubchondralBoneAnalysisLib.simulation.cohort.block_patient import (
     block_patch_rows,
@@ -29,7 +30,7 @@ from SubchondralBoneAnalysisLib.simulation.cohort.drawn_patient import DrawnPati
 from SubchondralBoneAnalysisLib.simulation.cohort.fixed import FIXED, definition_named, digests_of
 from SubchondralBoneAnalysisLib.simulation.cohort.knee_patient import knee_patch_rows, pair_of
 from SubchondralBoneAnalysisLib.simulation.cohort.stored_mr import stored_mr
-from SubchondralBoneAnalysisLib.simulation.population.best_score import best_areas
+from SubchondralBoneAnalysisLib.simulation.population.best_score import KNOWN, best_areas, probability
 from SubchondralBoneAnalysisLib.volume import Volume, write_volume
 
 LOOK_EVERY_S = 0.5  # for a stop, while patients are made
@@ -51,19 +52,37 @@ def make_cohort(definition: CohortDefinition, folder: Path, progress: Progress, 
     write_rows(folder / PARTICIPANTS, [row for row, _ in made.values()])
     said = definition.as_json() | {
         "sha256_of_definition": definition.sha256,
-        "trained_on": "simulated images",
+        "images": "simulated",
         "best_area_under_roc": {
             "meaning": (
                 "of the probability of osteoarthritis (grade 2 and above) given the true bone of all regions with age, "
                 f"sex and body mass index, the best score there is, over {BEST_OF} patients of this population"
             ),
             "known": {name: round(area, 3) for name, area in best_areas(BEST_OF).items()},
+            "known_of_these_patients": _best_areas_here(definition),
         },
         "sha256_of_participants": {f"sub-{number + 1:04d}": digest for number, (_, digest) in made.items()},
     }
     said |= _compared(definition, said["sha256_of_participants"])
     (folder / COHORT).write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
     return said
+
+
+def _best_areas_here(definition: CohortDefinition) -> dict[str, dict[str, float]] | None:
+    """The same for the patients of the cohort, each with its interval of 95 %; None where all or none are ill."""
+    patients = [DrawnPatient(definition, number).patient for number in range(definition.patients)]
+    ill = np.array([patient.disease.has_osteoarthritis for patient in patients])
+    if ill.all() or not ill.any():
+        return None
+    found = {}
+    for name, known in KNOWN.items():
+        area, interval = area_under_roc(probability(patients, known), ill)
+        found[name] = {
+            "area": round(area, 3),
+            "low": round(float(interval[0]), 3),
+            "high": round(float(interval[1]), 3),
+        }
+    return found
 
 
 def _compared(definition: CohortDefinition, made: dict[str, str]) -> dict[str, Any]:
