@@ -47,9 +47,10 @@ def test_they_are_hard_and_apart_from_what_is_trained_on(name):
             assert group.mr_profiles == mr_profiles(definition.what, held_out=True)
 
 
-def test_every_patient_of_the_cubes_has_a_digest():
-    digests = digests_of("test-blocks")
-    assert list(digests) == [f"sub-{number + 1:04d}" for number in range(definition_named("test-blocks").patients)]
+@pytest.mark.parametrize("name", FIXED)
+def test_every_patient_has_a_digest(name):
+    digests = digests_of(name)
+    assert list(digests) == [f"sub-{number + 1:04d}" for number in range(definition_named(name).patients)]
     assert len(set(digests.values())) == len(digests)
 
 
