@@ -182,10 +182,10 @@ def _simulate_knee(asked: argparse.Namespace, progress: Progress) -> None:
         else:
             definition = usual_definition(
                 what="blocks" if asked.blocks else "knees",
-                split=asked.split,
+                split=asked.split or "train",
                 seed=asked.seed,
-                patients=asked.count,
-                nuisance=asked.nuisance,
+                patients=asked.count or 1,
+                nuisance=1.0 if asked.nuisance is None else asked.nuisance,
                 microstructure=not asked.no_microstructure,
                 micro_ct=tuple(asked.micro_ct or ()),
             )
@@ -379,16 +379,15 @@ def _check_hand(asked: argparse.Namespace) -> None:
 
 
 def _add_simulated_knee_arguments(knee: argparse.ArgumentParser) -> None:
-    knee.add_argument("--count", type=_positive_number, default=1, metavar="N", help="how many patients")
+    knee.add_argument("--count", type=_positive_number, metavar="N", help="how many patients (default: 1)")
     knee.add_argument("--blocks", action="store_true", help="cubes of subchondral bone in place of whole knees")
     knee.add_argument(
         "--split",
         choices=("train", "validation", "test"),
-        default="train",
-        help="the same seed gives other patients in each; test has the scanners and structures that are held out",
+        help="train unless given; the same seed gives other patients in each, and test has what is held out",
     )
     knee.add_argument(
-        "--nuisance", type=_nuisance, default=1.0, metavar="F", help="factor of what differs from scan to scan"
+        "--nuisance", type=_nuisance, metavar="F", help="factor of what differs from scan to scan (default: 1)"
     )
     knee.add_argument("--no-microstructure", action="store_true", help="of whole knees: faster, enough to register")
     knee.add_argument(
@@ -408,10 +407,12 @@ def _add_simulated_knee_arguments(knee: argparse.ArgumentParser) -> None:
 
 def _check_simulated_knee(asked: argparse.Namespace) -> None:
     """Refuse what does not fit together."""
-    if asked.definition is not None and (asked.blocks or asked.no_microstructure or asked.micro_ct):
-        raise BadInput(
-            "--definition says all about the cohort: leave out --blocks, --no-microstructure and --micro-ct."
-        )
+    own = ("count", "split", "nuisance", "blocks", "no_microstructure", "micro_ct")
+    for option in own if asked.definition is not None else ():
+        if getattr(asked, option) not in (None, False):
+            raise BadInput(f"--definition says all about the cohort: leave out --{option.replace('_', '-')}.")
+    if asked.micro_ct and asked.no_microstructure:
+        raise BadInput("--micro-ct is a microstructure: leave it out, or leave out --no-microstructure.")
     if asked.blocks and asked.no_microstructure:
         raise BadInput("--no-microstructure is for whole knees: leave it out, or leave out --blocks.")
     for path in asked.micro_ct or ():

@@ -106,7 +106,7 @@ def read_participants(cohort: Path) -> list[Participant]:
             raise BadInput(f"{path}, line {line}: the split {split!r} is not known: give {', '.join(SPLITS)}.")
         if name in found:
             raise BadInput(f"{path}, line {line}: {name} is named twice: a patient may be in one split only.")
-        if not name or Path(name).name != name or not (cohort / name).is_dir():
+        if name in ("", ".", "..") or Path(name).name != name or not (cohort / name).is_dir():
             raise BadInput(
                 f"{path}, line {line}: there is no folder {name!r} beside the table: make it or drop the row."
             )

@@ -92,7 +92,7 @@ class KneePair:
         :param seed: of the noise.
         """
         grid = grid or self.ct_grid(scan)
-        hu = self.in_ct.hu_without_noise(grid, scan.scanner, scan.bone_scale, scan.marrow_hu)
+        hu = self.in_ct.hu_without_noise(grid, scan.scanner, scan.bone_hu, scan.marrow_hu)
         hu = hardened(with_table(hu, grid, scan), grid, scan)
         return replace(grid, array=recorded(hu, grid, scan, np.random.default_rng([seed, 7])))
 

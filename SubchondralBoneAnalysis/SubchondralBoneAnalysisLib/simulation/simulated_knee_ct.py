@@ -198,12 +198,13 @@ class SimulatedKnee:
         return mr_of_knee(self, grid, scan, noise_seed)
 
     def hu_without_noise(
-        self, grid: Volume, scanner: Scanner, bone_scale: float = 1.0, marrow_hu: float = MARROW_HU
+        self, grid: Volume, scanner: Scanner, bone_hu: float = TRABECULA_HU + MARROW_HU, marrow_hu: float = MARROW_HU
     ) -> np.ndarray:
         """What the scanner would show with endless dose, float32 [k, j, i].
 
-        :param bone_scale: by which factor bone is brighter than at 120 kVp.
+        :param bone_hu: of solid trabecular tissue; plate and cortex are brighter or darker by the same factor.
         """
+        bone_scale = bone_hu / (TRABECULA_HU + MARROW_HU)
         hu = self.soft_tissue_values(grid, scanner, {name: (hu,) for name, hu in TISSUE_HU.items()}, GRAIN_HU)[0]
         hu = hu.reshape(-1)
         # Differences from the soft tissue are added, so that two bones that touch do not dim each other.
@@ -213,7 +214,7 @@ class SimulatedKnee:
             for flat, seen in self.seen_bone(grid, scanner, bone):
                 shell = bone_scale * tissue.shell_hu(seen.feet)
                 change[flat] += (shell - hu[flat]) * (seen.outer - seen.inner) + (marrow_hu - hu[flat]) * seen.inner
-                change[flat] += bone_scale * TRABECULA_HU * seen.trabeculae
+                change[flat] += (bone_hu - marrow_hu) * seen.trabeculae
         hu += change
         return hu.reshape(grid.array.shape)
 

@@ -73,6 +73,7 @@ def test_a_bone_has_its_own_transform_or_that_of_the_knee(cohort):
         ("participant_id,split\nsub-0001,train\nsub-0001,test\n", "line 3: sub-0001 is named twice"),
         ("participant_id,split\nsub-0009,train\n", "there is no folder 'sub-0009'"),
         ("participant_id,split\n../sub-0001,train\n", "there is no folder"),
+        ("participant_id,split\n..,train\n", "there is no folder"),
         ("participant_id,split\n", "names nobody"),
     ],
 )

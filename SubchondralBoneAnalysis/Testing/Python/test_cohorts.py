@@ -64,8 +64,8 @@ def test_the_cohort_says_how_to_make_it_again(cohort):
     assert again.sha256 == said["sha256_of_definition"]
     assert said["images"] == "simulated"
     assert set(said["sha256_of_participants"]) == {"sub-0001", "sub-0002"}
-    known = said["best_area_under_roc"]["known"]
-    assert known["BV/TV"] < known["all of the bone"] < 0.95
+    best = said["best_area_under_roc"]["over_4000_patients_of_this_population"]
+    assert best["BV/TV"]["high"] < best["all of the bone"]["area"] < 0.95
 
 
 def test_any_change_of_a_definition_changes_its_hash():
@@ -154,6 +154,15 @@ def test_the_ct_shows_the_bone_volume_where_the_table_says_it_is(tmp_path):
         ({"what": "hips"}, "a cohort of 'hips' cannot be made"),
         ({"groups": [{"name": "a"}]}, "is no definition of a cohort"),
         ({"groups": "all"}, "is no definition of a cohort"),
+        ({"groups": []}, "has no group of patients"),
+        ({"seed": -4}, "seed is -4"),
+        ({"seed": "x"}, "seed is 'x'"),
+        ({"blocks": 2.5}, "blocks is 2.5"),
+        ({"blocks": 0}, "blocks is 0"),
+        ({"nuisance": float("nan")}, "nuisance is nan"),
+        ({"nuisance": "high"}, "nuisance is 'high'"),
+        ({"most_flexion_apart_deg": 60}, "most_flexion_apart_deg is 60"),
+        ({"microstructure": "no"}, "microstructure must be true or false"),
     ],
 )
 def test_a_wrong_definition_is_named(tmp_path, change, complaint):
@@ -161,6 +170,25 @@ def test_a_wrong_definition_is_named(tmp_path, change, complaint):
     path.write_text(json.dumps(of_blocks().as_json() | change))
     with pytest.raises(BadInput, match=complaint):
         read_definition(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"patients": 0}, "patients is 0"),
+        ({"patients": True}, "patients is True"),
+        ({"families": "ribbon"}, "is no list of names"),
+        ({"families": [3]}, "is no list of names"),
+        ({"families": []}, "no family of microstructure is given"),
+        ({"families": ["micro-ct:nowhere.nrrd"]}, "nowhere.nrrd does not exist"),
+    ],
+)
+def test_a_wrong_group_is_named(tmp_path, change, complaint):
+    said = of_blocks().as_json()
+    said["groups"] = [said["groups"][0] | change]
+    (tmp_path / "wrong.json").write_text(json.dumps(said))
+    with pytest.raises(BadInput, match=complaint):
+        read_definition(tmp_path / "wrong.json")
 
 
 def test_an_unknown_scanner_is_named(tmp_path):

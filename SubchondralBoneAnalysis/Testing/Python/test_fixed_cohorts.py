@@ -47,11 +47,13 @@ def test_they_are_hard_and_apart_from_what_is_trained_on(name):
             assert group.mr_profiles == mr_profiles(definition.what, held_out=True)
 
 
-@pytest.mark.parametrize("name", FIXED)
-def test_every_patient_has_a_digest(name):
+@pytest.mark.parametrize(("name", "made"), [("test-blocks", 320), ("test-knees", 12)])
+def test_patients_have_the_digest_of_what_was_made_of_them(name, made):
+    """Whole knees take long: of the first ones every voxel is pinned, of the others the definition."""
     digests = digests_of(name)
-    assert list(digests) == [f"sub-{number + 1:04d}" for number in range(definition_named(name).patients)]
-    assert len(set(digests.values())) == len(digests)
+    assert list(digests) == [f"sub-{number + 1:04d}" for number in range(made)]
+    assert len(set(digests.values())) == made
+    assert made <= definition_named(name).patients
 
 
 def test_the_first_patient_is_the_one_that_was_fixed():

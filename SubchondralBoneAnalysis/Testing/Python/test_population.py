@@ -9,7 +9,7 @@ import pytest
 
 from JointQuantLib.statistics import area_under_roc
 from SubchondralBoneAnalysisLib.simulation.microstructure.traits import StructureTraits
-from SubchondralBoneAnalysisLib.simulation.population.best_score import KNOWN, probability
+from SubchondralBoneAnalysisLib.simulation.population.best_score import OF_KNEES, areas_of, probability
 from SubchondralBoneAnalysisLib.simulation.population.osteoarthritis import (
     REGIONS,
     VARIABLES,
@@ -104,16 +104,17 @@ def test_at_one_bone_volume_disease_is_more_plate_like(patients, ill):
 def test_bone_density_alone_does_not_give_the_label(patients, ill):
     density = structures(patients, "bv_tv").mean(1)
     assert area_under_roc(density, ill)[0] < 0.7
-    best = {name: area_under_roc(probability(patients, known), ill)[0] for name, known in KNOWN.items()}
+    best = {name: area for name, (area, _) in areas_of(patients, OF_KNEES).items()}
     assert best["all of the bone"] > best["BV/TV"] + 0.03
     assert 0.82 < best["BV/TV, Tb.Th and plate-rod character"] < 0.90
     assert best["BV/TV"] > best["age, sex and body mass index"] + 0.05
+    assert best["all of the bone and the joint space"] > max(best["all of the bone"], best["joint space"]) + 0.02
 
 
-@pytest.mark.parametrize("known", list(KNOWN))
+@pytest.mark.parametrize("known", list(OF_KNEES))
 def test_the_best_score_is_a_probability(patients, ill, known):
     """Of all to whom it gives a probability near p a share of p is ill: that makes it the best score there is."""
-    given = probability(patients, KNOWN[known])
+    given = probability(patients, OF_KNEES[known])
     for low in np.arange(0.0, 1.0, 0.2):
         chosen = (given >= low) & (given < low + 0.2)
         if chosen.sum() > 100:

@@ -26,7 +26,7 @@ from SubchondralBoneAnalysisLib.volume import Volume
 
 TILT_SD_DEG = 8.0  # of a cube against the axes of the scanner
 # What a registration leaves, at nuisance 1: it is in the MR and in no transform.
-MISPLACED_MM, MISPLACED_DEG = 0.2, 0.75
+MISPLACED_MM, MISPLACED_DEG = 0.4, 1.5
 # SD from cube to cube of one region: of BV/TV and thickness as a share, of plates as such.
 BV_TV_SD, TB_TH_SD, PLATE_SD = 0.10, 0.05, 0.05
 

@@ -12,9 +12,12 @@ from typing import Any, Literal
 from JointQuantLib.errors import BadInput
 from SubchondralBoneAnalysisLib.cohort_folder import SPLITS
 from SubchondralBoneAnalysisLib.simulation.ct_scanner.ct_profiles import CT_PROFILES
-from SubchondralBoneAnalysisLib.simulation.microstructure.families import FAMILIES, HELD_OUT_FAMILY, MICRO_CT, is_family
+from SubchondralBoneAnalysisLib.simulation.knee_pair import MOST_FLEXION_APART_DEG
+from SubchondralBoneAnalysisLib.simulation.microstructure.families import FAMILIES, HELD_OUT_FAMILY, MICRO_CT
+from SubchondralBoneAnalysisLib.simulation.microstructure.micro_ct import check_specimen
 from SubchondralBoneAnalysisLib.simulation.mr_scanner.mr_profiles import MR_PROFILES
 
+MOST_NUISANCE = 10.0
 SCHEMA = "jointquant-knee-cohort/1"
 SHOWS_TRABECULAE = (
     "bffe",
@@ -93,6 +96,8 @@ def read_definition(path: Path) -> CohortDefinition:
 
     :raises BadInput: the file is no such definition, or names what there is not.
     """
+    if not path.is_file():
+        raise BadInput(f"{path} does not exist: give the cohort.json of an earlier cohort, or the name of a fixed one.")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         schema = found["schema"]
@@ -100,8 +105,8 @@ def read_definition(path: Path) -> CohortDefinition:
         values["groups"] = tuple(
             Group(
                 group["name"],
-                int(group["patients"]),
-                *(tuple(group[key]) for key in ("families", "ct_profiles", "mr_profiles")),
+                group["patients"],
+                *(_names(group[key]) for key in ("families", "ct_profiles", "mr_profiles")),
             )
             for group in values["groups"]
         )
@@ -120,6 +125,19 @@ def check(definition: CohortDefinition, of: str) -> None:
         raise BadInput(f"{of}: the split {definition.split!r} is not known: give one of {', '.join(SPLITS)}.")
     if definition.what not in ("blocks", "knees"):
         raise BadInput(f"{of}: a cohort of {definition.what!r} cannot be made: give blocks or knees.")
+    for name, value, kind, least, most in (
+        ("seed", definition.seed, int, 0, 2**63 - 1),
+        ("blocks", definition.blocks, int, 1, 1000),
+        ("nuisance", definition.nuisance, (int, float), 0.0, MOST_NUISANCE),
+        ("most_flexion_apart_deg", definition.most_flexion_apart_deg, (int, float), 0.0, MOST_FLEXION_APART_DEG),
+        *(("patients", group.patients, int, 1, 1_000_000) for group in definition.groups),
+    ):
+        if isinstance(value, bool) or not isinstance(value, kind) or not least <= value <= most:
+            raise BadInput(f"{of}: {name} is {value!r}: give a number from {least:g} to {most:g}.")
+    if not isinstance(definition.microstructure, bool) or not isinstance(definition.name, str):
+        raise BadInput(f"{of}: microstructure must be true or false, and name a text.")
+    if not definition.groups:
+        raise BadInput(f"{of}: it has no group of patients: give one.")
     for group in definition.groups:
         for kind, names, known in (
             ("family of microstructure", group.families, FAMILIES),
@@ -129,10 +147,19 @@ def check(definition: CohortDefinition, of: str) -> None:
             if not names:
                 raise BadInput(f"{of}: no {kind} is given for {group.name}: name at least one.")
             for name in names:
-                if name not in known and not (known is FAMILIES and is_family(name)):
+                if known is FAMILIES and name.startswith(MICRO_CT):
+                    check_specimen(Path(name.removeprefix(MICRO_CT)))
+                elif name not in known:
                     raise BadInput(f"{of}: the {kind} {name!r} is not known: give one of {', '.join(known)}.")
         if definition.split != "test":
             _check_nothing_held_out(group, of)
+
+
+def _names(value: object) -> tuple[str, ...]:
+    """:raises TypeError: it is no list of texts."""
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise TypeError(f"{value!r} is no list of names")
+    return tuple(value)
 
 
 def _check_nothing_held_out(group: Group, of: str) -> None:
@@ -173,7 +200,7 @@ def usual_definition(
         patients,
         (
             *(name for name in FAMILIES if held_out or name != HELD_OUT_FAMILY),
-            *(f"{MICRO_CT}{path}" for path in micro_ct),
+            *(f"{MICRO_CT}{path.resolve()}" for path in micro_ct),
         ),
         tuple(name for name, profile in CT_PROFILES.items() if profile.held_out == held_out),
         mr_profiles(what, held_out),

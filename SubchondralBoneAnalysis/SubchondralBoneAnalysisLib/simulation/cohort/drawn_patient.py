@@ -16,7 +16,7 @@ from SubchondralBoneAnalysisLib.simulation.mr_scanner.mr_profile import MrScan
 from SubchondralBoneAnalysisLib.simulation.mr_scanner.mr_profiles import MR_PROFILES
 from SubchondralBoneAnalysisLib.simulation.population.patient import Patient
 
-PURPOSES = ("patient", "choices", "ct scan", "mr scan", "block", "ct", "mr", "knee")
+PURPOSES = ("patient", "choices", "ct scan", "mr scan", "block", "ct", "mr", "knee", "grids")
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,5 +85,11 @@ class DrawnPatient:
             "joint_space_lateral_mm": round(patient.joint_space_mm[1], 2),
             "ct_profile": self._choices[1],
             "mr_profile": self._choices[2],
-            "family": Path(self.family).name if self.family.startswith(MICRO_CT) else self.family,
+            "family": self._family_said(),
         }
+
+    def _family_said(self) -> str:
+        """Nothing where there is no structure; of a micro-CT its name, not its path."""
+        if self.definition.what == "knees" and not self.definition.microstructure:
+            return ""
+        return Path(self.family).name if self.family.startswith(MICRO_CT) else self.family

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from SubchondralBoneAnalysisLib.simulation.bone_block import KNOWN_MM, PATCH_MM, VOXEL_MM
@@ -10,9 +12,13 @@ from SubchondralBoneAnalysisLib.simulation.cohort.patch_places import patch_plac
 from SubchondralBoneAnalysisLib.simulation.cohort.patch_table import patch_row
 from SubchondralBoneAnalysisLib.simulation.knee_pair import KneePair
 from SubchondralBoneAnalysisLib.simulation.structure_truth import structure_truth
+from SubchondralBoneAnalysisLib.volume import Volume
 
 CT_FLEXION_DEG = (4.0, 20.0)
 TURN_DEG, SHIFT_MM = (8.0, 5.0, 10.0), (20.0, 20.0, 25.0)  # SD, half the range: of the leg in the MR, along L, P and S
+CT_TURN_DEG, CT_CENTRE_MM = (4.0, 3.0, 6.0), (90.0, 40.0, 60.0)  # the same in the CT, from a straight leg
+# Half the range by which the middle of an image lies beside the joint: nobody centres a field of view to the mm.
+OFF_CENTRE_MM = (9.0, 9.0, 14.0)
 
 
 def pair_of(drawn: DrawnPatient) -> KneePair:
@@ -27,11 +33,23 @@ def pair_of(drawn: DrawnPatient) -> KneePair:
         joint_space_mm=patient.joint_space_mm,
         ct_flexion_deg=float(flexion),
         mr_flexion_deg=other,
-        mr_turn_deg=tuple(np.clip(rng.normal(0.0, TURN_DEG), -25.0, 25.0).tolist()),
-        mr_shift_mm=tuple((rng.uniform(-1.0, 1.0, 3) * SHIFT_MM).tolist()),
+        ct_turn_deg=_turn(rng, CT_TURN_DEG),
+        ct_centre_lps=_within(rng, CT_CENTRE_MM),
+        mr_turn_deg=_turn(rng, TURN_DEG),
+        mr_shift_mm=_within(rng, SHIFT_MM),
         regions=patient.regions if definition.microstructure else None,
         family=drawn.family,
         plate_mm=float(np.mean([region.plate_mm for region in patient.regions.values()])),
+    )
+
+
+def grids_of(pair: KneePair, drawn: DrawnPatient) -> tuple[Volume, Volume]:
+    """The voxels of the CT and of the MR: the joint lies near their middle, not in it."""
+    rng = drawn.rng("grids")
+    grids = pair.ct_grid(drawn.ct_scan), pair.mr_grid(drawn.mr_scan)
+    return tuple(
+        replace(grid, origin_lps=tuple((np.array(grid.origin_lps) + _within(rng, OFF_CENTRE_MM)).tolist()))
+        for grid in grids
     )
 
 
@@ -56,3 +74,11 @@ def knee_patch_rows(pair: KneePair, drawn: DrawnPatient) -> list[dict[str, objec
             )
         )
     return rows
+
+
+def _turn(rng: np.random.Generator, sd_deg: tuple[float, float, float]) -> tuple[float, float, float]:
+    return tuple(np.clip(rng.normal(0.0, sd_deg), -25.0, 25.0).tolist())
+
+
+def _within(rng: np.random.Generator, half_mm: tuple[float, float, float]) -> tuple[float, float, float]:
+    return tuple((rng.uniform(-1.0, 1.0, 3) * half_mm).tolist())

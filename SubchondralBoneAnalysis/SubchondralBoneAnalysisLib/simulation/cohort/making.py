@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -16,7 +16,6 @@ import numpy as np
 import SimpleITK as sitk
 
 from JointQuantLib.job import Progress
-from JointQuantLib.statistics import area_under_roc
 from SubchondralBoneAnalysisLib.cohort_folder import BONES, COHORT, PARTICIPANTS, PATCHES, TRUTH, write_rows
 from SubchondralBoneAnalysisLib.simulation.cohort.block_patient import (
     block_patch_rows,
@@ -28,12 +27,19 @@ from SubchondralBoneAnalysisLib.simulation.cohort.block_patient import (
 from SubchondralBoneAnalysisLib.simulation.cohort.definition import CohortDefinition
 from SubchondralBoneAnalysisLib.simulation.cohort.drawn_patient import DrawnPatient
 from SubchondralBoneAnalysisLib.simulation.cohort.fixed import FIXED, definition_named, digests_of
-from SubchondralBoneAnalysisLib.simulation.cohort.knee_patient import knee_patch_rows, pair_of
+from SubchondralBoneAnalysisLib.simulation.cohort.knee_patient import grids_of, knee_patch_rows, pair_of
 from SubchondralBoneAnalysisLib.simulation.cohort.stored_mr import stored_mr
-from SubchondralBoneAnalysisLib.simulation.population.best_score import KNOWN, best_areas, probability
+from SubchondralBoneAnalysisLib.simulation.population.best_score import (
+    OF_CUBES,
+    OF_KNEES,
+    OF_KNEES_WITHOUT_STRUCTURE,
+    areas_of,
+    best_areas,
+)
 from SubchondralBoneAnalysisLib.volume import Volume, write_volume
 
 LOOK_EVERY_S = 0.5  # for a stop, while patients are made
+CORNERS_LPS = ((0.0, 0.0, 0.0), (100.0, 0.0, 0.0), (0.0, 100.0, 0.0))  # mm; they tell all of a rigid transform
 BEST_OF = 4000  # patients of whom the best area under the ROC curve is that of
 
 
@@ -55,11 +61,13 @@ def make_cohort(definition: CohortDefinition, folder: Path, progress: Progress, 
         "images": "simulated",
         "best_area_under_roc": {
             "meaning": (
-                "of the probability of osteoarthritis (grade 2 and above) given the true bone of all regions with age, "
-                f"sex and body mass index, the best score there is, over {BEST_OF} patients of this population"
+                "of the probability of osteoarthritis (grade 2 and above) given what is true of all regions, with age, "
+                "sex and body mass index: the best score there is from what these images show"
             ),
-            "known": {name: round(area, 3) for name, area in best_areas(BEST_OF).items()},
-            "known_of_these_patients": _best_areas_here(definition),
+            f"over_{BEST_OF}_patients_of_this_population": _said(best_areas(_known(definition), BEST_OF)),
+            "over_these_patients": _said(
+                areas_of([DrawnPatient(definition, n).patient for n in range(definition.patients)], _known(definition))
+            ),
         },
         "sha256_of_participants": {f"sub-{number + 1:04d}": digest for number, (_, digest) in made.items()},
     }
@@ -68,21 +76,18 @@ def make_cohort(definition: CohortDefinition, folder: Path, progress: Progress, 
     return said
 
 
-def _best_areas_here(definition: CohortDefinition) -> dict[str, dict[str, float]] | None:
-    """The same for the patients of the cohort, each with its interval of 95 %; None where all or none are ill."""
-    patients = [DrawnPatient(definition, number).patient for number in range(definition.patients)]
-    ill = np.array([patient.disease.has_osteoarthritis for patient in patients])
-    if ill.all() or not ill.any():
-        return None
-    found = {}
-    for name, known in KNOWN.items():
-        area, interval = area_under_roc(probability(patients, known), ill)
-        found[name] = {
-            "area": round(area, 3),
-            "low": round(float(interval[0]), 3),
-            "high": round(float(interval[1]), 3),
-        }
-    return found
+def _known(definition: CohortDefinition) -> Mapping[str, Sequence[str]]:
+    """What the images of a cohort show."""
+    if definition.what == "blocks":
+        return OF_CUBES
+    return OF_KNEES if definition.microstructure else OF_KNEES_WITHOUT_STRUCTURE
+
+
+def _said(areas: Mapping[str, tuple[float, tuple[float, float]]]) -> dict[str, dict[str, float]]:
+    return {
+        name: {"area": round(area, 3), "low": round(float(low), 3), "high": round(float(high), 3)}
+        for name, (area, (low, high)) in areas.items()
+    }
 
 
 def _compared(definition: CohortDefinition, made: dict[str, str]) -> dict[str, Any]:
@@ -98,19 +103,26 @@ def _compared(definition: CohortDefinition, made: dict[str, str]) -> dict[str, A
 def make_participant(definition: CohortDefinition, number: int, folder: Path) -> tuple[dict[str, object], str]:
     """Write the folder of one patient; returns the row of participants.csv and the SHA-256 of all that was simulated.
 
-    The digest is that of voxels and numbers, not of files: compression may differ from one library to the next.
+    The digest is that of the row, of voxels and where they are, of tables and of what the transforms do, not of files:
+    compression may differ from one library to the next.
     """
     drawn = DrawnPatient(definition, number)
     place = folder / drawn.name
     (place / TRUTH).mkdir(parents=True)
-    digest = hashlib.sha256()
+    row, digest = drawn.row(), hashlib.sha256()
+    digest.update(json.dumps(row).encode())
     for name, volume in (_blocks if definition.what == "blocks" else _knee)(drawn, place):
-        digest.update(name.encode() + np.ascontiguousarray(volume.array).tobytes())
+        place_of = np.round([*volume.spacing_mm, *volume.origin_lps, *volume.direction_lps], 6) + 0.0
+        digest.update(name.encode() + place_of.tobytes() + np.ascontiguousarray(volume.array).tobytes())
         write_volume(place / name, volume.array, volume)
     for table in (place / PATCHES, *sorted((place / TRUTH).glob("*.csv"))):
         if table.is_file():
             digest.update(table.read_bytes())
-    return drawn.row(), digest.hexdigest()
+    for path in sorted(place.glob("*.tfm")):
+        moved = sitk.ReadTransform(str(path))
+        corners = [moved.TransformPoint(corner) for corner in CORNERS_LPS]
+        digest.update(path.name.encode() + (np.round(corners, 6) + 0.0).tobytes())
+    return row, digest.hexdigest()
 
 
 def _made(
@@ -121,7 +133,10 @@ def _made(
             yield number, *make_participant(definition, number, folder)
             progress.check()
         return
-    # Spawned, not forked: a process that was forked while its libraries ran threads may hang.
+    # Spawned, not forked: a process that was forked while its libraries ran threads may hang. Its libraries read how
+    # many threads they may have when they are loaded.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with ProcessPoolExecutor(jobs, get_context("spawn"), _worker) as pool:
         waiting = {
             pool.submit(make_participant, definition, number, folder): number for number in range(definition.patients)
@@ -141,7 +156,6 @@ def _worker() -> None:
     """One thread, and none longer than the command: a worker whose parent was killed would wait for ever."""
     Thread(target=_end_with_parent, daemon=True).start()
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
-    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 
 def _end_with_parent() -> None:
@@ -164,7 +178,7 @@ def _knee(drawn: DrawnPatient, place: Path) -> Iterator[tuple[str, Volume]]:
         _write_transform(place / f"ct_to_mr_{bone}.tfm", transform)
     if pair.microstructure is not None:
         write_rows(place / PATCHES, knee_patch_rows(pair, drawn))
-    ct, mr = pair.ct_grid(drawn.ct_scan), pair.mr_grid(drawn.mr_scan)
+    ct, mr = grids_of(pair, drawn)
     yield BONES, pair.ct_labels(ct)
     yield f"{TRUTH}/bones_mr.nrrd", pair.mr_labels(mr)
     yield "ct.nrrd", pair.ct(drawn.ct_scan, ct, drawn.noise_seed("ct"))

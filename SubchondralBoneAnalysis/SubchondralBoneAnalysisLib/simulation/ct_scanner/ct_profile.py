@@ -10,12 +10,13 @@ from JointQuantLib.errors import BadInput
 from SubchondralBoneAnalysisLib.simulation.ct_scanner.scanner import Scanner
 
 BONE_HU_120 = 1750.0  # solid trabecular tissue at 120 kVp, to which the tissue values of `soft_tissue` belong
-LEAST_FWHM_MM = 0.25
-# SD from patient to patient and scan to scan at nuisance 1.
+# SD from patient to patient and scan to scan at nuisance 1; no scan is farther than `FARTHEST` of them.
 TISSUE_LOG_SD, MARROW_SD_HU = 0.05, 25.0
 GAIN_SD, OFFSET_SD_HU = 0.02, 6.0
 IN_PLANE_FWHM_SD_MM, AXIAL_FWHM_SD_MM = 0.10, 0.12
+MOST_OF_FWHM = 0.4  # by which it differs from the profile's at the most
 NOISE_LOG_SD, HARDENING_LOG_SD = 0.35, 0.25
+FARTHEST = 2.0
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,6 @@ class CtScan:
     calibration_gain: float = 1.0
     calibration_offset_hu: float = 0.0
     table: bool = True
-
-    @property
-    def bone_scale(self) -> float:
-        """Bone in this scan relative to 120 kVp and mean tissue: factor of plate and cortex."""
-        return self.bone_hu / BONE_HU_120
 
 
 @dataclass(frozen=True)
@@ -75,11 +71,12 @@ class CtProfile:
         """
         if nuisance < 0:
             raise BadInput(f"a nuisance of {nuisance:g} cannot be simulated: give 0 or more.")
-        tissue, marrow, gain, offset, in_plane, axial, noise, hardening = nuisance * rng.standard_normal(8)
+        deviates = nuisance * np.clip(rng.standard_normal(8), -FARTHEST, FARTHEST)
+        tissue, marrow, gain, offset, in_plane, axial, noise, hardening = deviates.tolist()
         scanner = replace(
             self.scanner,
-            in_plane_fwhm_mm=max(self.scanner.in_plane_fwhm_mm + IN_PLANE_FWHM_SD_MM * in_plane, LEAST_FWHM_MM),
-            axial_fwhm_mm=max(self.scanner.axial_fwhm_mm + AXIAL_FWHM_SD_MM * axial, LEAST_FWHM_MM),
+            in_plane_fwhm_mm=_near(self.scanner.in_plane_fwhm_mm, IN_PLANE_FWHM_SD_MM * in_plane),
+            axial_fwhm_mm=_near(self.scanner.axial_fwhm_mm, AXIAL_FWHM_SD_MM * axial),
             noise_hu=self.scanner.noise_hu * float(np.exp(NOISE_LOG_SD * noise)),
         )
         return CtScan(
@@ -88,9 +85,13 @@ class CtProfile:
             self.spacing_mm,
             self.kvp,
             self.bone_hu * float(np.exp(TISSUE_LOG_SD * tissue)),
-            self.marrow_hu + MARROW_SD_HU * float(marrow),
+            self.marrow_hu + MARROW_SD_HU * marrow,
             self.beam_hardening_hu * float(np.exp(HARDENING_LOG_SD * hardening)),
-            self.calibration_gain + GAIN_SD * float(gain),
-            self.calibration_offset_hu + OFFSET_SD_HU * float(offset),
+            self.calibration_gain + GAIN_SD * gain,
+            self.calibration_offset_hu + OFFSET_SD_HU * offset,
             self.table,
         )
+
+
+def _near(fwhm_mm: float, more_mm: float) -> float:
+    return fwhm_mm + float(np.clip(more_mm, -MOST_OF_FWHM * fwhm_mm, MOST_OF_FWHM * fwhm_mm))

@@ -25,11 +25,6 @@ HELD_OUT_FAMILY = "network"  # for testing; nothing may be trained on it
 MICRO_CT = "micro-ct:"  # and the path of a volume: structures cut from it
 
 
-def is_family(name: str) -> bool:
-    """Whether there is a family of this name."""
-    return name in MAKERS or (name.startswith(MICRO_CT) and Path(name.removeprefix(MICRO_CT)).exists())
-
-
 def make_tile(family: str, traits: StructureTraits, rng: np.random.Generator) -> StructureTile:
     """A tile of a family whose trabeculae are near `traits.tb_th_mm` thick at `traits.bv_tv`.
 

@@ -61,6 +61,11 @@ def micro_ct_tile(path: Path, traits: StructureTraits, rng: np.random.Generator)
     return StructureTile.of_field(np.ascontiguousarray(piece, np.float32), STEP_MM * scale)
 
 
+def check_specimen(path: Path) -> None:
+    """:raises BadInput: the volume is missing or cannot be used as structure."""
+    _specimen(path)
+
+
 @lru_cache(maxsize=4)
 def _specimen(path: Path) -> Specimen:
     volume = read_volume(path)
