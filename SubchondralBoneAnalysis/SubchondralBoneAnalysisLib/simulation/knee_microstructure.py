@@ -27,7 +27,7 @@ MEETS_OVER_MM = 8.0  # over which the grey bone below goes from the BV/TV of the
 BLOCK = 128  # fine voxels a side that are made at once
 LATTICE_MM = 1.0  # on which exact depths are computed; between them they are interpolated
 # Of the bone's own z in mm: where the structure has begun to fade and is gone, as the shaft begins.
-ENDS = {"femur": (32.0, 38.0), "tibia": (-18.0, -24.0), "patella": (np.inf, np.inf), "fibula": (0.0, -1.0)}
+ENDS = {"femur": (32.0, 38.0), "tibia": (-18.0, -24.0), "patella": (np.inf, np.inf)}
 COMPARTMENTS = ("medial", "lateral")
 
 

@@ -4,7 +4,7 @@ Sizes with a published value:
     BV/TV       medial 37 to 44 % in varus osteoarthritis that is to be operated on, 18 to 37 % in controls, lateral 32
                 to 37 % in valgus (Rapagna et al., J Orthop Res 2021;39:1988-1999): about +0.12 at grade 4, 0.03 each.
     plate       0.58 to 0.72 mm against 0.26 to 0.47 mm in the same knees: about +0.24 mm at grade 4, 0.06 mm a grade.
-    with depth  density +24 % at 0 to 2.5 mm, +36 % at 2.5 to 5 mm (Johnston et al., Osteoarthritis Cartilage 2010,
+    with depth  density +24 % at 0 to 2.5 mm, +36 % at 2.5 to 5 mm (Johnston et al. 2010,
                 PMID 20635177): the change is not confined to the plate.
     joint space up to -0.5 mm a grade (weight-bearing CT, PMC9559750).
 Published as a direction only; the size is a choice of this simulation and no finding:
