@@ -1,7 +1,8 @@
 """The cohorts that models are tested on. They were fixed before any model was trained, and are never changed.
 
-Beside each definition stands the SHA-256 of every patient that it made. The same versions of numpy and scipy on the
-same kind of processor make the same bits; others may round a few voxels differently.
+Beside each definition stands the SHA-256 of what was made of its patients, of whole knees of the first ones only. The
+same versions of numpy, scipy and numba on the same kind of processor make the same bits; others may round a few voxels
+differently.
 """
 
 from __future__ import annotations
