@@ -6,6 +6,7 @@ Exit codes: 0 done; 2 bad input, one sentence on standard error; 3 cancelled; 1 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import logging
 import math
 import sys
@@ -79,7 +80,7 @@ def _hand(asked: argparse.Namespace, progress: Progress) -> None:
 
 def _knee(asked: argparse.Namespace, progress: Progress) -> None:
     _check_knee(asked)
-    _keep_out_of(asked.out.resolve(), [asked.ct, *([asked.bones] if asked.bones else [])])
+    _keep_out_of(asked.out.resolve(), [path for path in (asked.ct, asked.bones, asked.mr) if path is not None])
     with ResultFolder(asked.out, asked.overwrite) as folder:
         from SubchondralBoneAnalysisLib.analysis import KneeRequest, analyse_knee
         from SubchondralBoneAnalysisLib.ct_reading import parse_bone_numbers
@@ -93,6 +94,9 @@ def _knee(asked: argparse.Namespace, progress: Progress) -> None:
             bands_mm=tuple(pairwise(asked.bands)),
             patch_rule=PatchRule(edge_mm=asked.patch_edge, overlap=asked.patch_overlap),
             patch_grid_mm=asked.patch_grid,
+            mr=asked.mr,
+            synthesis=not asked.no_synthesis,
+            deform=asked.deform,
             device=asked.device,
             seed=asked.seed,
         )
@@ -227,6 +231,35 @@ def _train_hand_registration(asked: argparse.Namespace, progress: Progress) -> N
     progress.finish(f"Done: {folder.out}")
 
 
+def _train_synthesis(asked: argparse.Namespace, progress: Progress) -> None:
+    device = _training_device(asked.device)
+    if importlib.util.find_spec("monai") is None:
+        raise BadInput("training needs MONAI, which this Python does not have: install it by pip install monai.")
+    if not asked.data.is_dir():
+        raise BadInput(f"--data {asked.data} is no folder: give a cohort, as jointquant simulate knee makes it.")
+    # Not in the result folder: what a training that was stopped leaves there is discarded, and --resume needs it.
+    keep = asked.keep or asked.out.with_name(f"{asked.out.name}.training")
+    _keep_out_of(asked.out.resolve(), [asked.data, keep])
+    with ResultFolder(asked.out, asked.overwrite) as folder:
+        from SubchondralBoneAnalysisLib.training.synthesis_training_request import SynthesisTrainingRequest
+        from SubchondralBoneAnalysisLib.training.train_synthesis import train
+
+        request = SynthesisTrainingRequest(
+            data=asked.data,
+            unpaired=asked.unpaired,
+            keep=keep,
+            resume=asked.resume,
+            seed=asked.seed,
+            steps=asked.steps,
+            minutes=asked.minutes,
+            patience=asked.patience,
+            device=device,
+        )
+        train(request, folder.path, progress)
+        _write_record(folder, "training", "train synthesis", request.parameters(), device, asked.seed)
+    progress.finish(f"Done: {folder.out}")
+
+
 def _write_record(folder: ResultFolder, kind: str, job: str, parameters: dict, device: str, seed: int) -> None:
     """The result.json of a job whose result is other files: what was asked, and by what it was done."""
     folder.write_json(
@@ -296,7 +329,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_hand_arguments(hand)
     hand.set_defaults(run=_hand)
 
-    knee = jobs.add_parser("knee", parents=[common, out], help="bones and subchondral regions of a knee CT")
+    knee = jobs.add_parser("knee", parents=[common, out], help="bones and subchondral regions of a knee CT, and MR")
     _add_knee_arguments(knee)
     knee.set_defaults(run=_knee)
 
@@ -333,10 +366,38 @@ def _parser() -> argparse.ArgumentParser:
     registration.add_argument("--minutes", type=_minutes, metavar="M", help="learn M minutes at most")
     registration.set_defaults(run=_train_hand_registration)
 
+    synthesis = models.add_parser(
+        "synthesis", parents=[common, out], help="makes a synthetic CT of a knee MR; needs PyTorch and MONAI"
+    )
+    _add_synthesis_arguments(synthesis)
+    synthesis.set_defaults(run=_train_synthesis)
+
     scene = jobs.add_parser("scene", parents=[common], help="write DIR/scene.mrb, to be opened in 3D Slicer")
     scene.add_argument("folder", type=Path, metavar="DIR", help="a result folder")
     scene.set_defaults(run=_scene)
     return parser
+
+
+def _add_synthesis_arguments(synthesis: argparse.ArgumentParser) -> None:
+    synthesis.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="COHORT",
+        help="knees with CT and MR, as simulate knee lays them out",
+    )
+    synthesis.add_argument(
+        "--unpaired", action="store_true", help="CT and MR need not be of the same patients, nor aligned"
+    )
+    synthesis.add_argument("--resume", action="store_true", help="go on where an earlier training was stopped")
+    synthesis.add_argument(
+        "--keep", type=Path, metavar="DIR", help="a folder for slices and checkpoints (default: OUT.training)"
+    )
+    synthesis.add_argument("--minutes", type=_minutes, metavar="M", help="learn M minutes at most")
+    synthesis.add_argument("--steps", type=_positive_number, metavar="N", help="learn N steps at most")
+    synthesis.add_argument(
+        "--patience", type=_positive_number, metavar="N", help="stop after N evaluations without a gain"
+    )
 
 
 def _add_hand_arguments(hand: argparse.ArgumentParser) -> None:
@@ -444,6 +505,16 @@ def _add_knee_arguments(knee: argparse.ArgumentParser) -> None:
         metavar="MM",
         help="depths at which the bands begin and end (default: 0 2.5 5 10)",
     )
+    mr = knee.add_argument_group("an MR of the same knee, aligned to the CT bone by bone")
+    mr.add_argument("--mr", type=Path, metavar="MR", help="DICOM folder of one series, NRRD, NIfTI, MHA or MHD")
+    mr.add_argument(
+        "--no-synthesis",
+        action="store_true",
+        help="align the MR as it is, without the synthetic CT that is made of it for that",
+    )
+    mr.add_argument(
+        "--deform", action="store_true", help="also align the soft tissue, by a small deformation: for looking only"
+    )
     patches = knee.add_argument_group("patches: cubes of bone that are measured one by one")
     patches.add_argument("--patch-edge", type=_width, default=6.0, metavar="MM", help="of the cube (default: 6)")
     patches.add_argument(
@@ -462,6 +533,9 @@ def _check_knee(asked: argparse.Namespace) -> None:
     """Refuse what does not fit together, before any file is read."""
     if asked.bones_labels and asked.bones is None:
         raise BadInput("--bones-labels says what the labels of --bones are: add --bones, or leave it out.")
+    for option, given in (("--no-synthesis", asked.no_synthesis), ("--deform", asked.deform)):
+        if given and asked.mr is None:
+            raise BadInput(f"{option} says how an MR is aligned: add --mr, or leave it out.")
     if len(asked.bands) < 2 or any(low >= high for low, high in pairwise(asked.bands)):
         raise BadInput("--bands needs two depths or more, each deeper than the one before, as 0 2.5 5 10.")
     if asked.bands[-1] > DEEPEST_BAND_MM:

@@ -12,6 +12,7 @@ from typing import TypeVar
 from JointQuantLib.errors import BadInput
 
 AUTO, CPU = "auto", "cpu"
+OUT_OF_MEMORY = ("out of memory", "_ALLOC_FAILED", "can't allocate memory", "not enough memory")
 DEVICE_NAMES = "auto, cpu, cuda, cuda:N or mps"
 
 Result = TypeVar("Result")
@@ -68,10 +69,10 @@ def run_with_fallback(work: Callable[[str], Result], device: str = AUTO) -> tupl
         with full_precision():
             return work(chosen), chosen
     except RuntimeError as error:
-        if not _out_of_memory(error):
+        if not out_of_memory(error):
             raise
     # Only here, past the except block, does nothing hold on to what the first try had on the device.
-    _free_memory()
+    free_memory()
     return work(CPU), CPU
 
 
@@ -117,16 +118,20 @@ def _why_not(device: str) -> str | None:
     return None
 
 
-def _out_of_memory(error: RuntimeError) -> bool:
-    """CUDA's allocator has a class for it; MPS and the libraries beneath CUDA have only words."""
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, of a device or of the CPU.
+
+    CUDA's allocator and Python have a class for it; MPS, the libraries beneath CUDA and the CPU's allocator only words.
+    """
     import torch
 
-    return isinstance(error, torch.cuda.OutOfMemoryError) or any(
-        words in str(error) for words in ("out of memory", "_ALLOC_FAILED")
+    return isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
     )
 
 
-def _free_memory() -> None:
+def free_memory() -> None:
+    """Give back what PyTorch keeps of a device's memory for later. Needs PyTorch."""
     import torch
 
     gc.collect()

@@ -39,6 +39,7 @@ REPORTED_PACKAGES = (
     "slicer-core",
     "vtk",
     "torch",
+    "monai",
 )
 
 ProgressMode = Literal["human", "json", "none"]

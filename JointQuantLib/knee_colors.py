@@ -29,6 +29,10 @@ SUBREGIONS: dict[str, Color] = {
     "lateral central": (1.00, 0.62, 0.05),
     "lateral posterior": (0.90, 0.32, 0.10),
 }
+# CT and MR beside each other are told apart by a tint; a synthetic CT is never grey, so that nobody takes it for a CT.
+CT_TINT: Color = (1.00, 0.94, 0.84)
+MR_TINT: Color = (0.84, 0.94, 1.00)
+SYNTHETIC_TINT: Color = (0.85, 0.68, 1.00)
 # Of the colour scales: the same for every knee, so that two knees can be compared by eye.
 JOINT_SPACE_TOP_MM = 12.0  # wider is no joint space
 PLATE_TOP_MM = 2.0
@@ -56,3 +60,14 @@ def depth_ramp() -> np.ndarray:
     """(n, 3) RGB colours of the depth below the surface of a bone: the deeper, the darker."""
     fine = np.linspace(0.0, 1.0, 2001)
     return even_ramp(STEPS, 0.95 - 0.62 * fine, 0.05 + 0.09 * fine, 190 + 80 * fine)
+
+
+def agreement_ramp() -> np.ndarray:
+    """(n, 3) RGB colours of the local agreement of CT and MR: the less, the redder and darker."""
+    fine = np.linspace(0.0, 1.0, 2001)
+    return even_ramp(STEPS, 0.50 + 0.45 * fine, 0.19 - 0.10 * fine, 25 + 125 * fine)
+
+
+def synthetic_ramp() -> np.ndarray:
+    """(n, 3) RGB colours of a synthetic CT, from air to bone."""
+    return np.linspace(0.0, 1.0, STEPS + 1)[:, None] * np.array(SYNTHETIC_TINT)

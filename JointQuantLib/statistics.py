@@ -108,6 +108,74 @@ def bland_altman(first: ArrayLike, second: ArrayLike) -> BlandAltman:
 
 
 @dataclass(frozen=True)
+class IntraclassCorrelation:
+    """How alike methods measure the same cases: 1 as the same, 0 or less as if by chance; with bootstrap intervals.
+
+    `agreement` is ICC(2,1), which a constant difference of the methods lowers; `consistency` is ICC(3,1), which it does
+    not. None where the methods give one and the same number for every case.
+    """
+
+    agreement: float | None
+    agreement_interval: Interval | None
+    consistency: float | None
+    consistency_interval: Interval | None
+
+
+def icc(
+    ratings: ArrayLike,
+    rng: np.random.Generator,
+    groups: ArrayLike | None = None,
+    level: float = 0.95,
+    resamples: int = 2000,
+) -> IntraclassCorrelation:
+    """ICC(2,1) and ICC(3,1) of `ratings` (n cases, k methods), both of single measurements in a two-way layout.
+
+    Shrout and Fleiss 1979 (Psychol Bull 86:420), called ICC(A,1) and ICC(C,1) by McGraw and Wong 1996 (Psychol Methods
+    1:30). The intervals are those of the percentile bootstrap over cases, or over `groups` (n, any labels) of cases
+    that are not independent of each other, as patches that overlap (Field and Welsh 2007, J R Stat Soc B 69:369).
+    Raises ValueError for less than three cases or less than two methods.
+    """
+    ratings = np.asarray(ratings, float)
+    if ratings.ndim != 2 or ratings.shape[0] < 3 or ratings.shape[1] < 2:
+        raise ValueError(f"an ICC needs three cases by two methods or more, not {ratings.shape}")
+    _, group = np.unique(np.arange(len(ratings)) if groups is None else np.asarray(groups), return_inverse=True)
+    count = int(group.max()) + 1
+    drawn = rng.multinomial(count, np.full(count, 1.0 / count), size=resamples)[:, group]
+    found = _icc_of(ratings, np.ones((1, len(ratings))))[:, 0]
+    boot = _icc_of(ratings, drawn.astype(float))
+    both = []
+    for value, values in zip(found, boot, strict=True):
+        known = values[np.isfinite(values)]
+        if not np.isfinite(value):
+            both += [None, None]
+            continue
+        ends = np.quantile(known, ((1 - level) / 2, (1 + level) / 2)) if count > 2 and len(known) else None
+        both += [float(value), None if ends is None else (float(ends[0]), float(ends[1]))]
+    return IntraclassCorrelation(*both)
+
+
+def _icc_of(ratings: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(2, r): ICC(2,1) and ICC(3,1) with each of r weights of the cases (r, n); by the mean squares of both papers."""
+    methods = ratings.shape[1]
+    ratings = ratings - ratings.mean()  # sums of squares of large numbers would lose the small differences
+    cases = weights.sum(axis=1)
+    rows = ratings.mean(axis=1)
+    columns = weights @ ratings / cases[:, None]
+    grand = columns.mean(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between_rows = methods * (weights @ rows**2 - cases * grand**2)
+        between_columns = cases * np.sum((columns - grand[:, None]) ** 2, axis=1)
+        total = weights @ np.sum(ratings**2, axis=1) - cases * methods * grand**2
+        ms_rows = between_rows / (cases - 1)
+        ms_columns = between_columns / (methods - 1)
+        ms_error = np.maximum(total - between_rows - between_columns, 0.0) / ((cases - 1) * (methods - 1))
+        shared = ms_rows + (methods - 1) * ms_error
+        agreement = (ms_rows - ms_error) / (shared + methods * (ms_columns - ms_error) / cases)
+        consistency = (ms_rows - ms_error) / shared
+    return np.stack([agreement, consistency])
+
+
+@dataclass(frozen=True)
 class PooledChange:
     """The mean change of several joints and its interval, in the unit of the changes.
 

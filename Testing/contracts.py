@@ -26,11 +26,16 @@ NETWORKS = {
     "JSNRegistrationLib.joint_finding.joint_network",
     "JSNRegistrationLib.network",
     "JSNRegistrationLib.network_registration",
+    "SubchondralBoneAnalysisLib.ct_synthesis.generator",
     "SubchondralBoneAnalysisLib.local_thickness.torch_form",
 }
 
 MODELS = Path("Resources", "Models")
-MODEL_BYTES = {"hand-joints": 4_000_000, "hand-registration": 4_000_000}  # at most, for one
+MODEL_BYTES = {
+    "hand-joints": 4_000_000,
+    "hand-registration": 4_000_000,
+    "knee-synthesis": 4_000_000,
+}  # at most, for one
 ALL_MODELS_BYTES = 15_000_000
 
 # Floors, from the doors down. An import never points up; on one floor it stays in its package and goes in no circle.
@@ -171,7 +176,7 @@ def eager_torch(root: Path, networks: set[str] = NETWORKS) -> list[str]:
 def model_gaps(root: Path) -> list[str]:
     """The models that are shipped: what each manifest says against the files beside it, both ways, and their size."""
     wrong, total = [], 0
-    for folder in sorted(root.glob(f"*/{MODELS.as_posix()}")):
+    for folder in sorted({path.parent for path in root.glob(f"*/{MODELS.as_posix()}/**/*") if path.is_file()}):
         manifest = folder / "manifest.json"
         models = json.loads(manifest.read_text("utf-8"))["models"] if manifest.exists() else {}
         for name, entry in models.items():
@@ -180,7 +185,7 @@ def model_gaps(root: Path) -> list[str]:
             if arrays.exists() and hashlib.sha256(arrays.read_bytes()).hexdigest() != entry["sha256"]:
                 wrong.append(f"{_show(arrays, root)} has another SHA-256 than its manifest says")
         expected = {"manifest.json"} | {f"{name}.{kind}" for name in models for kind in ("npz", "md")}
-        files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        files = [path for path in sorted(folder.iterdir()) if path.is_file()]
         wrong += [f"{_show(path, root)} belongs to no model" for path in files if path.name not in expected]
         sizes = {path.stem: path.stat().st_size for path in files if path.suffix == ".npz"}
         wrong += [

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from JointQuantLib.statistics import (
+    _icc_of,
     area_under_roc,
     bland_altman,
+    icc,
     interval_coverage,
     pooled_change,
     rmse_ratio,
@@ -205,3 +207,50 @@ def test_the_interval_of_the_mean_holds_the_truth_as_often_as_it_says(between):
 def test_one_joint_is_no_mean():
     with pytest.raises(ValueError, match="two"):
         pooled_change([-0.1], [0.02])
+
+
+# ------------------------------------------------------------------------------------------- intraclass correlation
+
+# Table 2 of Shrout and Fleiss 1979: six targets (rows) rated by four judges.
+JUDGES = np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]])
+
+
+def test_the_icc_of_the_example_of_shrout_and_fleiss_is_theirs():
+    found = icc(JUDGES, np.random.default_rng(0))
+    assert (round(found.agreement, 2), round(found.consistency, 2)) == (0.29, 0.71)
+    assert found.agreement_interval[0] < 0.29 < found.agreement_interval[1]
+
+
+def test_a_constant_difference_lowers_the_agreement_and_not_the_consistency():
+    """With case variance 4, method variance 1/2 (two methods 1 apart) and error 1/4 the ICC are known."""
+    random = np.random.default_rng(5)
+    truth = random.normal(0, 2, 20_000)
+    ratings = truth[:, None] + [0.0, 1.0] + random.normal(0, 0.5, (20_000, 2))
+    found = icc(ratings, random, resamples=10)
+    assert found.agreement == pytest.approx(4 / (4 + 0.5 + 0.25), abs=0.005)
+    assert found.consistency == pytest.approx(4 / (4 + 0.25), abs=0.005)
+
+
+def test_the_weights_of_the_bootstrap_count_a_case_as_often_as_it_is_drawn():
+    twice = np.concatenate([JUDGES, JUDGES[:2]])
+    weighted = _icc_of(JUDGES.astype(float), np.array([[2.0, 2.0, 1, 1, 1, 1]]))
+    assert weighted == pytest.approx(_icc_of(twice.astype(float), np.ones((1, 8))))
+
+
+def test_cases_that_hang_together_widen_the_interval_of_an_icc():
+    random = np.random.default_rng(6)
+    truth = np.repeat(random.normal(0, 1, 20), 15)
+    ratings = truth[:, None] + np.repeat(random.normal(0, 0.7, (20, 2)), 15, axis=0)
+    alone, together = (
+        icc(ratings, np.random.default_rng(0), groups) for groups in (None, np.repeat(np.arange(20), 15))
+    )
+    widths = [np.diff(found.consistency_interval)[0] for found in (alone, together)]
+    assert widths[1] > 2 * widths[0]
+    assert alone.consistency == together.consistency
+
+
+def test_an_icc_of_cases_that_are_all_alike_is_not_known():
+    found = icc(np.full((5, 2), 0.3), np.random.default_rng(0))
+    assert (found.agreement, found.agreement_interval, found.consistency) == (None, None, None)
+    with pytest.raises(ValueError, match="three cases"):
+        icc(np.zeros((2, 2)), np.random.default_rng(0))

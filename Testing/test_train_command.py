@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from JointQuantLib.cli import main
 from JointQuantLib.devices import torch_available
 from JointQuantLib.job import Progress
 from JSNRegistrationLib.training.joint_training_request import TrainingRequest
+from SubchondralBoneAnalysisLib.training.synthesis_training_request import SynthesisTrainingRequest
 
 needs_torch = pytest.mark.skipif(not torch_available(), reason="PyTorch is not installed here")
 
@@ -114,3 +116,48 @@ def test_the_command_that_trains_it_again_names_no_folder():
     assert asked.command() == (
         "jointquant train hand-joints --seed 3 --films 20000 --minutes 1.5 --data films --device cuda:1"
     )
+
+
+# ------------------------------------------------------------------------------------------------ train synthesis
+
+needs_monai = pytest.mark.skipif(importlib.util.find_spec("monai") is None, reason="MONAI is not installed here")
+
+
+@pytest.fixture
+def synthesis(monkeypatch) -> list[SynthesisTrainingRequest]:
+    """The same in place of the training of the synthetic CT."""
+    asked = []
+
+    def train(request: SynthesisTrainingRequest, _folder: Path, progress: Progress) -> None:
+        asked.append(request)
+        progress.step(1.0, "trained")
+
+    stand_in = ModuleType("SubchondralBoneAnalysisLib.training.train_synthesis")
+    stand_in.train = train
+    monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)
+    return asked
+
+
+@needs_torch
+@needs_monai
+def test_a_training_of_the_synthetic_ct_keeps_its_checkpoints_beside_the_result(capsys, tmp_path, synthesis):
+    (tmp_path / "cohort").mkdir()
+    options = ["--data", tmp_path / "cohort", "--unpaired", "--steps", 5, "--patience", 2, "--device", "cpu"]
+    assert run(capsys, "synthesis", "--out", tmp_path / "x", *options) == (0, "")
+    assert run(capsys, "synthesis", "--out", tmp_path / "y", *options, "--resume", "--keep", tmp_path / "k") == (0, "")
+    first, second = synthesis
+    assert (first.keep, first.resume) == (tmp_path / "x.training", False)
+    assert (second.keep, second.resume) == (tmp_path / "k", True)
+    assert (first.unpaired, first.steps, first.patience, first.minutes, first.device) == (True, 5, 2, None, "cpu")
+    result = json.loads((tmp_path / "x" / "result.json").read_text("utf-8"))
+    assert result["job"] == "train synthesis"
+    assert str(tmp_path) not in json.dumps(result["parameters"])
+
+
+@needs_torch
+@needs_monai
+def test_a_synthetic_ct_needs_a_cohort_to_learn_from(capsys, tmp_path, synthesis):
+    code, error = run(capsys, "synthesis", "--out", tmp_path / "x", "--data", tmp_path / "nowhere")
+    assert code == 2
+    assert "is no folder: give a cohort" in error
+    assert synthesis == []

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from JointQuantLib.knee_folder import (
+    AGREEMENT,
     BANDS,
     BANDS_BELOW_PLATE,
     BONES,
+    BONES_ON_MR,
     COMPARTMENTS,
     CT,
+    CT_ON_MR,
     DEPTH,
     JOINT_SPACE,
     METAL,
+    MR,
     PATCH_TABLE,
     PLATE,
     REGION_TABLE,
     REGIONS,
     REGIONS_BELOW_PLATE,
+    SOFT_TISSUE,
     SURFACE_TABLE,
+    SYNTHETIC_CT,
     KneeFolder,
 )
 
 GRID = "on the grid of the CT, 0 where there is none"
+ON_MR = "on the grid of the MR"
 FILES = {
     "result.json": "all numbers of this page with their reasons",
     REGION_TABLE: "a row per region: volume, HU, BV/TV, texture",
@@ -37,7 +44,14 @@ FILES = {
     DEPTH: f"depth below the surface of the bone in mm, {GRID}",
     PLATE: f"thickness of the subchondral plate in mm, {GRID}",
     JOINT_SPACE: f"joint space width in mm between the bones, {GRID}",
+    MR: "the MR as it was measured",
+    SYNTHETIC_CT: f"Synthetic CT (from MR, for alignment only; not measured), {ON_MR}",
+    AGREEMENT: f"how well CT and MR agree around each place, 0 to 1, {ON_MR}, NaN where it is not known",
+    CT_ON_MR: f"the CT laid on the MR bone by bone, to look at, {ON_MR}",
+    BONES_ON_MR: f"the bones of the CT laid on the MR, to look at, {ON_MR}",
+    SOFT_TISSUE: "deformation of the soft tissue, from the MR to the CT laid on it: displacements in mm (LPS)",
 }
+TRANSFORMS = "rigid motion of a bone or the whole knee that takes a place (LPS, mm) in the CT to the MR, or back (ITK)"
 SURFACES = "surface of a bone in LPS, legacy VTK"
 
 
@@ -122,6 +136,8 @@ def files_of(result: KneeFolder) -> list[tuple[str, str]]:
     found = [(name, words) for name, words in FILES.items() if result.file(name) is not None]
     surfaces = [bone["model"] for knee in result.knees for bone in knee["bones"] if bone["model"]]
     found += [(name, SURFACES) for name in surfaces if result.file(name) is not None]
+    if any(result.path.glob("*_to_*.tfm")):
+        found.append(("ct_to_mr_*.tfm, mr_to_ct_*.tfm", TRANSFORMS))
     if any(result.path.glob("view_*.png")):
         found.append(("view_*.png", "the slice views and surfaces of this page, larger"))
     return found

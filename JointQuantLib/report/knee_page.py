@@ -12,6 +12,7 @@ from JointQuantLib.knee_colors import DENSITY_TOP_HU, PLATE_TOP_MM, plate_ramp
 from JointQuantLib.knee_folder import KneeFolder, read_knee
 
 from .knee_definitions import definitions_of, files_of
+from .knee_mr import describe_mr
 from .knee_pictures import PictureRow, pictures_of
 from .knee_refusals import refusals_of
 from .knee_schematic import OUTLINES, Scale, Schematic, draw_schematic, even_scale, joint_space_scale
@@ -95,6 +96,7 @@ def render_knee(folder: Path) -> str:
         scales=scales,
         outlines=OUTLINES,
         knees=[describe_knee(result, knee, scales) for knee in result.knees],
+        mr=describe_mr(result),
         patch_rule=patch_words(parameters["patch_rule"], parameters["patch_grid_mm"]),
         definitions=definitions_of(content),
         files=files_of(result),

@@ -33,3 +33,8 @@ def ras_matrix_to_fixed(motion: np.ndarray, from_spacing: float, to_spacing: flo
     planar[:2, :2] = np.asarray(motion, dtype=float)[:, :2]
     planar[:2, 3] = np.asarray(motion, dtype=float)[:, 2]
     return ras_from_pixels(from_spacing) @ np.linalg.inv(planar) @ np.linalg.inv(ras_from_pixels(to_spacing))
+
+
+def ras_from_lps_motion(motion_lps: np.ndarray) -> np.ndarray:
+    """The RAS matrix (4 x 4) of a motion that is given in LPS and mm."""
+    return RAS_FROM_LPS @ np.asarray(motion_lps, dtype=float) @ RAS_FROM_LPS

@@ -53,6 +53,9 @@ def add_layout(scene, result: KneeFolder, nodes: KneeNodes) -> None:
         _aim(add_singleton(scene, "vtkMRMLSliceNode", name), orientation, through, planes)
         composite = add_singleton(scene, "vtkMRMLSliceCompositeNode", name)
         composite.SetBackgroundVolumeID(nodes.ct.GetID())
+        if nodes.mr is not None:  # faded in by the slider of the view
+            composite.SetForegroundVolumeID(nodes.mr.mr.GetID())
+            composite.SetForegroundOpacity(0.0)
         composite.SetLinkedControl(True)  # a map that is chosen in one view is shown in all
     view = add_singleton(scene, "vtkMRMLViewNode", "1")
     view.SetBoxVisible(False)

@@ -35,6 +35,7 @@ from JointQuantLib.scene.knee_models import (
     add_value_colors,
     add_value_model,
 )
+from JointQuantLib.scene.knee_mr_nodes import MrNodes, add_mr_nodes
 from JointQuantLib.scene.knee_volumes import MAPS, add_ct, add_map
 from JointQuantLib.scene.segmentations import add_segmentation
 from JointQuantLib.scene.slice_planes import ras_from_ijk
@@ -66,6 +67,7 @@ class KneeNodes:
     metal: object = None
     tables: dict[str, object] = field(default_factory=dict)
     text: object = None
+    mr: MrNodes | None = None
 
     def all_segmentations(self) -> list:
         own = [node for knee in self.knees for node in knee.segmentations.values()]
@@ -84,6 +86,7 @@ def build_scene(folder: Path, scene) -> KneeNodes:
     add_maps(scene, result, nodes, folders)
     nodes.metal = add_metal(scene, result, nodes.ct)
     folders.put(nodes.metal)
+    nodes.mr = add_mr_nodes(scene, result, nodes.ct, folders)
     nodes.knees = [OneKneeNodes(knee_title(knee)) for knee in result.knees]
     add_segments(scene, result, nodes, folders)
     add_models(scene, result, nodes, folders)

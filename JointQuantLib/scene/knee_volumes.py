@@ -56,12 +56,12 @@ def map_top(what: str, values: np.ndarray) -> float:
     return {"joint space": JOINT_SPACE_TOP_MM, "plate": PLATE_TOP_MM}.get(what) or scale_top(values)
 
 
-def add_volume(scene, result: KneeFolder, array: np.ndarray, name: str):
-    """A scalar volume of values [k, j, i] on the grid of the CT."""
+def add_volume(scene, result: KneeFolder, array: np.ndarray, name: str, grid: dict | None = None):
+    """A scalar volume of values [k, j, i] on the grid of the CT, or another one of result.json."""
     import slicer.util
 
     volume = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
-    volume.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(ras_from_ijk(result.content["ct"])))
+    volume.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(ras_from_ijk(grid or result.content["ct"])))
     volume.CreateDefaultDisplayNodes()
     display = volume.GetDisplayNode()
     display.AutoWindowLevelOff()  # before there are voxels, or their histogram is made for a window that is not used

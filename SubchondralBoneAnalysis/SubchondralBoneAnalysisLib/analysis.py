@@ -1,4 +1,4 @@
-"""The whole knee job: a CT of one or both knees in, result folder out."""
+"""The whole knee job: a CT of one or both knees in, with an MR or without; result folder out."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ from SubchondralBoneAnalysisLib.knee_request import KneeRequest
 from SubchondralBoneAnalysisLib.knee_result import knee_result, write_knee_result
 from SubchondralBoneAnalysisLib.knee_side import Side, side_of_bones, side_of_knee
 from SubchondralBoneAnalysisLib.knee_volumes import write_models, write_volumes
+from SubchondralBoneAnalysisLib.mr_examination import examine_mr
+from SubchondralBoneAnalysisLib.mr_reading import read_mr
+from SubchondralBoneAnalysisLib.mr_volumes import write_mr
 from SubchondralBoneAnalysisLib.one_knee import bones_from_labels, check_joint, examine_knee
 from SubchondralBoneAnalysisLib.volume import Volume
 
@@ -28,19 +31,22 @@ __all__ = ["KneeRequest", "analyse_knee"]
 def analyse_knee(request: KneeRequest, folder: Path, progress: Progress) -> dict:
     """Find the bones and subchondral regions of the knees in a CT, measure them, and write all into `folder`.
 
-    Returns the content of result.json (``knee_result.schema.json``; lengths in mm, places in LPS). Raises BadInput for
-    what is no CT of a knee, or bones that do not fit it; Cancelled when the user stops the job.
+    An MR of one of them is aligned to it bone by bone, and measured at the places of the CT's patches. Returns the
+    content of result.json (``knee_result.schema.json``; lengths in mm, places in LPS). Raises BadInput for what is no
+    CT of a knee, or bones or an MR that do not fit it; Cancelled when the user stops the job.
     """
     progress.step(0.0, "Reading the CT")
     ct = read_ct(request.ct)
+    mr = read_mr(request.mr) if request.mr else None
     progress.step(0.05, "Estimating the noise and the blur of the CT")
     resolution = ct_resolution(ct.volume, ct.metal)
     drawn = read_bone_labels(request.bones, ct.volume, request.bone_names) if request.bones else None
     legs = wanted_legs(ct, request)
 
     knees, warnings = [], [*ct.warnings, *(drawn.warnings if drawn else ())]
+    share = (0.3 if mr else 0.7) / len(legs)
     for number, leg in enumerate(legs):
-        part = progress.part(0.1 + 0.7 * number / len(legs), 0.1 + 0.7 * (number + 1) / len(legs))
+        part = progress.part(0.1 + share * number, 0.1 + share * (number + 1))
         try:
             knees.append(knee_of_leg(ct, leg, drawn, resolution, request, part))
         except BadInput as error:
@@ -53,20 +59,23 @@ def analyse_knee(request: KneeRequest, folder: Path, progress: Progress) -> dict
     if not knees:
         raise BadInput(f"{request.ct} shows no knee that could be analysed: {' '.join(warnings)}")
     knees = in_order(knees, request)
+    with_mr = examine_mr(mr, ct, knees, request, progress.part(0.4, 0.8)) if mr else None
 
     progress.step(0.8, "Writing the volumes")
     write_volumes(folder, ct, knees)
     write_models(folder, knees)
+    if with_mr:
+        write_mr(folder, with_mr)
     progress.step(0.98, "Writing the numbers")
-    result = knee_result(request, ct, drawn, resolution, knees, warnings)
-    write_knee_result(folder, result, knees)
+    result = knee_result(request, ct, drawn, resolution, knees, warnings, with_mr)
+    write_knee_result(folder, result, knees, with_mr)
     return result
 
 
 def without_folders(error: BadInput, request: KneeRequest) -> str:
     """What an error says, with the names of the inputs alone: a folder may be named after a patient."""
     said = str(error)
-    for path in (request.ct, request.bones):
+    for path in (request.ct, request.bones, request.mr):
         if path is not None and len(Path(path).parts) > 1:
             said = said.replace(str(path), Path(path).name)
     return said

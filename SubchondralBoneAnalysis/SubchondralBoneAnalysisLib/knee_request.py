@@ -14,12 +14,13 @@ PATCH_GRID_MM = 0.4
 
 @dataclass(frozen=True)
 class KneeRequest:
-    """A CT of one or both knees, and what is to be found in it.
+    """A CT of one or both knees, an MR of one of them or none, and what is to be found in them.
 
     ``bones``: label map of the bones drawn elsewhere, in place of our own; ``bone_names``: which of its labels is which
     bone, None where the file says so; ``side``: of the body, where the image shows one knee and its fibula does not
     tell, or which of two knees is wanted; ``bands_mm``: depth bands from shallow to deep; ``patch_rule`` and
-    ``patch_grid_mm``: how patches are placed, and the grid on which they are sampled.
+    ``patch_grid_mm``: how patches are placed, and the grid on which they are sampled; ``mr``: of the same knee;
+    ``synthesis``: whether a synthetic CT helps to align it; ``deform``: whether soft tissue is aligned, too.
     """
 
     ct: Path
@@ -29,6 +30,9 @@ class KneeRequest:
     bands_mm: tuple[tuple[float, float], ...] = BANDS_MM
     patch_rule: PatchRule = field(default_factory=PatchRule)
     patch_grid_mm: float = PATCH_GRID_MM
+    mr: Path | None = None
+    synthesis: bool = True
+    deform: bool = False
     device: str = "auto"
     seed: int = 0
 
@@ -37,6 +41,7 @@ class KneeRequest:
         asked = asdict(self)
         asked["ct"] = name_of(self.ct)
         asked["bones"] = None if self.bones is None else name_of(self.bones)
+        asked["mr"] = None if self.mr is None else name_of(self.mr)
         if self.bone_names is not None:
             asked["bone_names"] = {str(number): name for number, name in self.bone_names.items()}
         return asked

@@ -21,6 +21,9 @@ from SubchondralBoneAnalysisLib.file_digest import digest_of
 from SubchondralBoneAnalysisLib.knee_findings import KneeFindings, MeasuredRegion, MeasuredSurface
 from SubchondralBoneAnalysisLib.knee_request import KneeRequest, name_of
 from SubchondralBoneAnalysisLib.knee_volumes import region_numbers
+from SubchondralBoneAnalysisLib.mr_findings import MrFindings
+from SubchondralBoneAnalysisLib.mr_result import mr_result, patch_rows, region_rows
+from SubchondralBoneAnalysisLib.mr_structure import STRUCTURE
 from SubchondralBoneAnalysisLib.one_knee import ASSUMPTION
 from SubchondralBoneAnalysisLib.region_finding.compartments import DEFINITION
 
@@ -28,6 +31,7 @@ SOURCE = "ct"
 DENSITY = "density"  # the estimator of BV/TV
 # What a CT network will estimate: its columns are kept free.
 NOT_YET = ("tb_th_mm", "tb_th_mm_se", "tb_sp_mm", "tb_sp_mm_se", "tb_n_per_mm", "tb_n_per_mm_se")
+MEASURED = ("hu_", "bv_tv", "tb_", "estimator", "source")  # how columns of patches begin that say no place
 WIDTHS = ("area_mm2", "mean_mm", "sd_mm", "median_mm", "smallest_mm", "unresolved", "limit_mm")
 
 
@@ -38,15 +42,20 @@ def knee_result(
     resolution: CtResolution,
     knees: Sequence[KneeFindings],
     warnings: Sequence[str],
+    with_mr: MrFindings | None = None,
 ) -> dict[str, Any]:
     """The content of result.json; every number has its unit in its name, what is not known is None.
 
     :param drawn: bones from elsewhere, None where they were found in the CT.
     :param warnings: about the whole CT; those about a knee stand with it too.
+    :param with_mr: what was found in an MR of one of the knees; the part `mr` is left out where there is none.
     """
     inputs = [("ct", request.ct, ct.volume.files)]
     if drawn is not None:
         inputs.append(("bones", request.bones, drawn.labels.files))
+    if with_mr is not None:
+        inputs.append(("mr", request.mr, with_mr.mr.volume.files))
+    synthetic = with_mr.synthetic if with_mr else None
     return plain(
         {
             "schema": KNEE,
@@ -57,14 +66,15 @@ def knee_result(
             ],
             "parameters": request.parameters(),
             "versions": versions(),
-            "device": "cpu",
+            "device": "cpu" if synthetic is None else synthetic.device,
             "seed": request.seed,
             "warnings": [_sentence(text) for text in (*warnings, *resolution.reasons)]
             + [
                 _sentence(text) if len(knees) == 1 else f"{knee.side.title()} knee: {text}"
                 for knee in knees
                 for text in knee.warnings
-            ],
+            ]
+            + [_sentence(text) for text in (with_mr.warnings if with_mr else ())],
             "ct": {
                 "size_kji": ct.volume.array.shape,
                 "spacing_mm_kji": ct.volume.spacing_mm,
@@ -83,17 +93,33 @@ def knee_result(
             },
             "knees": [_knee(knee, region_numbers(knees, knee, "bone")) for knee in knees],
         }
+        | ({"mr": mr_result(with_mr)} if with_mr else {})
     )
 
 
-def write_knee_result(folder: Path, result: dict[str, Any], knees: Sequence[KneeFindings]) -> None:
-    """Write result.json, and a table each of the regions, the articular surfaces and the patches."""
+def write_knee_result(
+    folder: Path, result: dict[str, Any], knees: Sequence[KneeFindings], with_mr: MrFindings | None = None
+) -> None:
+    """Write result.json, and a table each of the regions, the articular surfaces and the patches.
+
+    Rows of the MR come after those of the CT; what only one of them has is empty in the rows of the other.
+    """
     text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False)
     (folder / "result.json").write_text(text + "\n", encoding="utf-8")
-    for name, key in ((REGION_TABLE, "regions"), (SURFACE_TABLE, "surfaces")):
-        rows = [{"side": knee["side"]} | row for knee in result["knees"] for row in knee[key]]
+    tables = {
+        name: [{"side": knee["side"]} | row for knee in result["knees"] for row in knee[key]]
+        for name, key in ((REGION_TABLE, "regions"), (SURFACE_TABLE, "surfaces"))
+    }
+    tables[PATCH_TABLE] = [row for knee in knees for row in _patches(knee)]
+    if with_mr is not None:
+        (knee,) = (knee for knee in knees if knee.side == with_mr.side)
+        tables[REGION_TABLE] += region_rows(with_mr, region_numbers(knees, knee, "bone"))
+        of_ct = {row["name"]: row for row in _patches(knee)}
+        place = [key for key in next(iter(of_ct.values()), {}) if not key.startswith(MEASURED)]
+        for row in patch_rows(with_mr):
+            tables[PATCH_TABLE].append({key: of_ct[row["name"]][key] for key in place} | row)
+    for name, rows in tables.items():
         _write_table(folder / name, [{k: v for k, v in row.items() if k != "not_measured"} for row in rows])
-    _write_table(folder / PATCH_TABLE, [row for knee in knees for row in _patches(knee)])
 
 
 def _knee(knee: KneeFindings, numbers: dict[int, int]) -> dict[str, Any]:
@@ -196,6 +222,7 @@ def _patches(knee: KneeFindings) -> list[dict[str, Any]]:
             "hu_mean": of.hu_mean,
             "hu_sd": of.hu_sd,
             "bv_tv": of.bv_tv,
+            **dict.fromkeys(STRUCTURE),
             "estimator": None if of.bv_tv is None else DENSITY,
         }
         row |= {f"centre_lps_mm_{letter}": value for letter, value in zip("lps", patch.centre_lps_mm, strict=True)}
@@ -221,6 +248,7 @@ def _write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         if not rows:
             return
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        columns = dict.fromkeys(key for row in rows for key in row)
+        writer = csv.DictWriter(file, fieldnames=list(columns))
         writer.writeheader()
         writer.writerows(rows)

@@ -19,8 +19,8 @@ from SubchondralBoneAnalysisLib.bones import find_bones
 from SubchondralBoneAnalysisLib.ct_reading import read_ct
 from SubchondralBoneAnalysisLib.patch_cutting.patch_bones import patch_bone
 from SubchondralBoneAnalysisLib.patches import place_patches
+from SubchondralBoneAnalysisLib.pose import Pose
 from SubchondralBoneAnalysisLib.region_finding.compartments import names_of
-from SubchondralBoneAnalysisLib.simulation.pose import Pose
 from SubchondralBoneAnalysisLib.simulation.simulated_knee_ct import SimulatedKnee
 from SubchondralBoneAnalysisLib.simulation.voxel_grid import grid_around
 from SubchondralBoneAnalysisLib.subchondral import JointBone, SubchondralRegions, find_regions

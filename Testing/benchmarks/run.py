@@ -18,9 +18,12 @@ from pathlib import Path
 import closure
 import hand_films
 import knee_bones
+import knee_mr_real
 import knee_plate
 import knee_real
 import knee_regions
+import knee_registration
+import knee_synthesis
 import loss_maps
 import morphometry_phantoms
 import morphometry_real
@@ -35,6 +38,8 @@ import simulation_real
 import simulation_scanners
 import simulation_speed
 import simulation_structures
+
+from SubchondralBoneAnalysisLib.synthesis import synthesis_available
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -60,7 +65,18 @@ SIMULATION = (
     "simulation_clinical",
     "simulation_speed",
 )
-SUBJECTS = ("loss_maps", "known_motion", "registration", "finder", "outlines", *MORPHOMETRY, *KNEE, *SIMULATION)
+KNEE_MR = ("knee_registration", "knee_synthesis", "knee_mr_real")
+SUBJECTS = (
+    "loss_maps",
+    "known_motion",
+    "registration",
+    "finder",
+    "outlines",
+    *MORPHOMETRY,
+    *KNEE,
+    *SIMULATION,
+    *KNEE_MR,
+)
 
 
 def main(arguments: list[str]) -> None:
@@ -72,37 +88,41 @@ def main(arguments: list[str]) -> None:
     RESULTS.mkdir(exist_ok=True)
     if "loss_maps" in asked.only:
         colours, readings = loss_maps.measure()
-        _report("loss_colours", "Loss over a bone misplaced by a known amount", colours)
-        _report("loss_readings", "What the reading of the loss map finds", readings)
+        report("loss_colours", "Loss over a bone misplaced by a known amount", colours)
+        report("loss_readings", "What the reading of the loss map finds", readings)
     parts = ("development",) if asked.development else ("development", "evaluation")
     if "known_motion" in asked.only:
         _known_motion(parts)
     for subject in MORPHOMETRY:
         if subject in asked.only:
             for name, title, rows in _morphometry(subject):
-                _report(name, title, rows)
+                report(name, title, rows)
     for subject in KNEE:
         if subject in asked.only:
             for name, title, rows in _knee(subject):
-                _report(name, title, rows)
+                report(name, title, rows)
     for subject in SIMULATION:
         if subject in asked.only:
             for name, title, rows in _simulation(subject):
-                _report(name, title, rows)
-    if set(asked.only) <= {*MORPHOMETRY, *KNEE, *SIMULATION}:
+                report(name, title, rows)
+    for subject in KNEE_MR:
+        if subject in asked.only:
+            for name, title, rows in _knee_mr(subject):
+                report(name, title, rows)
+    if set(asked.only) <= {*MORPHOMETRY, *KNEE, *SIMULATION, *KNEE_MR}:
         return
     if not (SHARED_DATA / "mcp-series").is_dir() or not (SHARED_DATA / "hand-radiographs").is_dir():
         print("Real films: skipped, ../shared/data is not there.")
         return
     if "finder" in asked.only:
-        _report("marks", "Two markings of the same joints by eye", hand_films.measure_repeatability())
-        _report("finder_speed", "Finding the joints of a film", hand_films.measure_speed(SHARED_DATA))
+        report("marks", "Two markings of the same joints by eye", hand_films.measure_repeatability())
+        report("finder_speed", "Finding the joints of a film", hand_films.measure_speed(SHARED_DATA))
     for part in parts:
         for subject, name, title, measure in REAL_FILMS:
             if subject not in asked.only:
                 continue
             rows = measure(SHARED_DATA, part)
-            _report(f"{name}_{part}", f"{title}, {part}", rows)
+            report(f"{name}_{part}", f"{title}, {part}", rows)
             if part == "evaluation":
                 _log([{"test": name.replace("_", " ")} | row for row in rows])
 
@@ -159,17 +179,34 @@ def _simulation(subject: str) -> Iterator[tuple[str, str, list[dict]]]:
         print(f"{subject}: skipped, its real images are not in ../shared/data.")
 
 
+def _knee_mr(subject: str) -> Iterator[tuple[str, str, list[dict]]]:
+    """The tables (name, title, rows) of a subject of a knee's MR beside its CT."""
+    cohort = knee_registration.available()
+    if subject != "knee_registration" and not synthesis_available():
+        print(f"{subject}: skipped, PyTorch, MONAI or the weights of the synthetic CT are not there.")
+    elif subject == "knee_mr_real" and knee_mr_real.available(SHARED_DATA):
+        yield from knee_mr_real.tables(SHARED_DATA)
+    elif subject == "knee_mr_real":
+        print("Real knee MR: skipped, ../shared/data/knee-mr is not there.")
+    elif cohort is None:
+        print(f"{subject}: skipped, {knee_registration.COHORT} names no folder of simulated knee pairs.")
+    elif subject == "knee_registration":
+        yield from knee_registration.tables(cohort, RESULTS / f"pairs_{cohort.name}")
+    else:
+        yield from knee_synthesis.tables(cohort, RESULTS / f"pairs_{cohort.name}")
+
+
 def _known_motion(parts: tuple[str, ...]) -> None:
     """Joints with known motion, simulated and, where real films are there, made of them."""
     shared_data = SHARED_DATA if (SHARED_DATA / "mcp-series").is_dir() else None
     for part in parts:
         for name, title, rows in registration_bench.tables(shared_data, part, RESULTS):
-            _report(f"{name}_{part}", title and f"{title}, {part}", rows)
+            report(f"{name}_{part}", title and f"{title}, {part}", rows)
             if part == "evaluation" and shared_data is not None and title:
                 _log([{"test": name.replace("_", " ")} | row for row in rows])
 
 
-def _report(name: str, title: str | None, rows: list[dict]) -> None:
+def report(name: str, title: str | None, rows: list[dict]) -> None:
     """Write a table, and print it where it has a title."""
     rows = [{key: getattr(value, "item", lambda v=value: v)() for key, value in row.items()} for row in rows]
     with (RESULTS / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:

@@ -11,6 +11,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from JointQuantLib.errors import BadInput
+from SubchondralBoneAnalysisLib.pose import Pose
 from SubchondralBoneAnalysisLib.simulation.ct_scanner.beam_hardening import hardened
 from SubchondralBoneAnalysisLib.simulation.ct_scanner.ct_profile import CtScan
 from SubchondralBoneAnalysisLib.simulation.ct_scanner.recording import recorded
@@ -19,7 +20,6 @@ from SubchondralBoneAnalysisLib.simulation.knee_microstructure import FINE_MM, K
 from SubchondralBoneAnalysisLib.simulation.knee_shapes import LABELS, BoneShape
 from SubchondralBoneAnalysisLib.simulation.mr_scanner.mr_profile import MrScan
 from SubchondralBoneAnalysisLib.simulation.population.region_traits import RegionTraits
-from SubchondralBoneAnalysisLib.simulation.pose import Pose
 from SubchondralBoneAnalysisLib.simulation.simulated_knee_ct import SimulatedKnee
 from SubchondralBoneAnalysisLib.simulation.voxel_grid import SAGITTAL, grid_around
 from SubchondralBoneAnalysisLib.volume import Volume

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from JointQuantLib.errors import BadInput
+from SubchondralBoneAnalysisLib.pose import Pose, moved, turned
 from SubchondralBoneAnalysisLib.simulation.bone_forms import (
     FemurForm,
     FibulaForm,
@@ -21,7 +22,6 @@ from SubchondralBoneAnalysisLib.simulation.bone_forms import (
     TibiaForm,
     varied,
 )
-from SubchondralBoneAnalysisLib.simulation.pose import Pose, moved, turned
 from SubchondralBoneAnalysisLib.simulation.surface_distance import Nearest, nearest, surface_points, values
 
 LABELS = {"femur": 1, "tibia": 2, "patella": 3, "fibula": 4}

@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from JointQuantLib.errors import BadInput
+from SubchondralBoneAnalysisLib.pose import Pose, turned
 from SubchondralBoneAnalysisLib.simulation.bone_tissue import GRAIN_OF_BONE, MARROW_HU, TRABECULA_HU, BoneTissue
 from SubchondralBoneAnalysisLib.simulation.cartilage import Cartilage
 from SubchondralBoneAnalysisLib.simulation.ct_scanner.scanner import Scanner
@@ -30,7 +31,6 @@ from SubchondralBoneAnalysisLib.simulation.knee_shapes import (
     knee_shapes,
 )
 from SubchondralBoneAnalysisLib.simulation.mr_scanner.mr_profile import MrScan
-from SubchondralBoneAnalysisLib.simulation.pose import Pose, turned
 from SubchondralBoneAnalysisLib.simulation.smooth_fields import SmoothFields
 from SubchondralBoneAnalysisLib.simulation.soft_tissue import GRAIN_HU, TISSUE_HU, SoftTissue
 from SubchondralBoneAnalysisLib.simulation.textured_noise import TexturedNoise

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from SubchondralBoneAnalysisLib.pose import Pose
 from SubchondralBoneAnalysisLib.simulation.cartilage import Cartilage, above_cartilage
 from SubchondralBoneAnalysisLib.simulation.implicit_shapes import ellipse, ellipsoid, smooth_min
 from SubchondralBoneAnalysisLib.simulation.knee_shapes import KneeShapes
 from SubchondralBoneAnalysisLib.simulation.ligaments import extensor_tendons, ligaments, popliteal_vessels
 from SubchondralBoneAnalysisLib.simulation.menisci import meniscus_depth, meniscus_ring
-from SubchondralBoneAnalysisLib.simulation.pose import Pose
 from SubchondralBoneAnalysisLib.simulation.textured_noise import TexturedNoise
 
 CARTILAGE_HU = 100.0

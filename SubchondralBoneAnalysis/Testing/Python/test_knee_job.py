@@ -11,7 +11,7 @@ import pytest
 import SimpleITK as sitk
 from job_runs import refused
 from jsonschema import Draft202012Validator
-from knee_jobs import read, rows, run_knee, write_knee
+from knee_jobs import CHOSEN, read, rows, run_knee, write_knee
 
 from JointQuantLib.cli import main
 from JointQuantLib.errors import BadInput
@@ -51,21 +51,7 @@ def result(files: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
 def drawn(files: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     """The same with the true bones and bands and patches of the user's choice."""
     out = tmp_path_factory.mktemp("out") / "drawn"
-    options = (
-        "--bones",
-        files / "bones.nrrd",
-        "--bands",
-        0,
-        3,
-        8,
-        "--patch-edge",
-        5,
-        "--patch-grid",
-        0.5,
-        "--patch-overlap",
-        0,
-    )
-    return out, run_knee(out, files / "ct.nrrd", *options)
+    return out, run_knee(out, files / "ct.nrrd", "--bones", files / "bones.nrrd", *CHOSEN)
 
 
 def test_the_folder_holds_what_it_promises_and_follows_its_schema(result, files):
@@ -207,21 +193,7 @@ def test_drawn_bones_of_a_mirrored_knee_have_mirrored_regions(drawn, files, tmp_
         left, posterior, superior = volume.origin_lps + index[::-1] * np.array(volume.spacing_mm[::-1])
         mirrored = replace(volume, array=volume.array[:, :, ::-1], origin_lps=(-left, posterior, superior))
         write_volume(tmp_path / name, mirrored.array, mirrored)
-    options = (
-        "--bones",
-        tmp_path / "bones.nrrd",
-        "--bands",
-        0,
-        3,
-        8,
-        "--patch-edge",
-        5,
-        "--patch-grid",
-        0.5,
-        "--patch-overlap",
-        0,
-    )
-    (knee,) = run_knee(tmp_path / "out", tmp_path / "ct.nrrd", *options)["knees"]
+    (knee,) = run_knee(tmp_path / "out", tmp_path / "ct.nrrd", "--bones", tmp_path / "bones.nrrd", *CHOSEN)["knees"]
     assert knee["side"] == "right"
     for region, other in zip(content["knees"][0]["regions"], knee["regions"], strict=True):
         assert region["name"] == other["name"]

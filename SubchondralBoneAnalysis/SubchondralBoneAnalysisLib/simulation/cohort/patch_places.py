@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from SubchondralBoneAnalysisLib.pose import Pose
 from SubchondralBoneAnalysisLib.simulation.bone_block import ABOVE_PATCH_MM, PATCH_MM
 from SubchondralBoneAnalysisLib.simulation.knee_shapes import KneeShapes
-from SubchondralBoneAnalysisLib.simulation.pose import Pose
 
 # In the bone's own frame for size 1 (x lateral, y posterior, z superior), mm: above the plateau, below the condyles.
 BESIDE_MM = 20.0

@@ -1,0 +1,293 @@
+"""A knee of a CT found in an MR: the whole knee, then every bone by itself, because the knee bends differently.
+
+Nothing is resampled: a place in the CT is carried into the MR by the rigid motion of its bone. The search (of every
+rotation and shift) and the first stages may be led by a synthetic CT; the last stages look at the MR itself, in which
+they fit the brightness of every tissue, the coil, and the displacement of fat together with the motion.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import SimpleITK as sitk
+
+from JointQuantLib.errors import BadInput
+from JointQuantLib.job import Progress
+from SubchondralBoneAnalysisLib.bone_registration.bone_window import AIR_HU, bone_window
+from SubchondralBoneAnalysisLib.bone_registration.global_search import find_starts
+from SubchondralBoneAnalysisLib.bone_registration.motion_of_bone import (
+    apart,
+    inverse,
+    joint_middle,
+    middle_of,
+    nearest_rotation,
+    transform_of,
+    turned_and_moved,
+)
+from SubchondralBoneAnalysisLib.bone_registration.mr_axes import MrAxes
+from SubchondralBoneAnalysisLib.bone_registration.mr_points import points_near, smoothed
+from SubchondralBoneAnalysisLib.bone_registration.tissue_fit import TissueFit, fit_bone
+from SubchondralBoneAnalysisLib.bones import NAMES
+from SubchondralBoneAnalysisLib.pose import Pose
+from SubchondralBoneAnalysisLib.volume import Volume
+
+REGISTERED = {"femur": 1, "tibia": 2, "patella": 3}  # the fibula is too thin to be held by itself
+FLEXIONS_DEG = (-12.0, 0.0, 12.0)  # of a bone against the whole knee, from which it is tried
+TOO_LITTLE = "the MR does not show enough of the knee to be found in it: give an MR of the whole knee."
+LEAST_POINTS = 800  # voxels of the MR near a bone; fewer hold no bone
+
+
+@dataclass(frozen=True)
+class Level:
+    """One round of a fit: voxel and blur in mm, how far from the bone is looked at, and how many voxels of the MR."""
+
+    step_mm: float
+    blur_mm: float
+    band_mm: float
+    points: int
+
+
+WHOLE = (Level(2.5, 4.0, 20.0, 8000), Level(2.0, 2.5, 15.0, 10000))
+ROUGH = (Level(2.0, 3.0, 10.0, 8000), Level(1.2, 2.0, 10.0, 12000))
+FINE = (Level(0.7, 0.9, 6.0, 25000), Level(0.5, 0.35, 5.0, 40000))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one stage gained.
+
+    :param similarity_before: share of the variance of the image near the bone that the CT predicts, before and after.
+    :param shift_mm: by which the middle of the bone was moved, and `turn_deg` by which the bone was turned.
+    """
+
+    name: str
+    similarity_before: float
+    similarity_after: float
+    shift_mm: float
+    turn_deg: float
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class BoneMotion:
+    """One bone found in the MR.
+
+    :param motion: takes places of the CT to those of the MR, LPS mm.
+    :param centre_lps: middle of the bone in the CT.
+    """
+
+    name: str
+    motion: Pose
+    centre_lps: np.ndarray
+    stages: tuple[Stage, ...]
+
+    @property
+    def transform(self) -> sitk.Euler3DTransform:
+        """The motion for SimpleITK: maps places of the CT to those of the MR."""
+        return transform_of(self.motion, self.centre_lps)
+
+
+@dataclass(frozen=True, eq=False)
+class KneeMotion:
+    """The knee and its bones, found in the MR; see `BoneMotion`.
+
+    :param score: of the search, see `global_search.Start`.
+    :param fat_shift_mm: by how much fat is displaced in the MR along its rows' and columns' directions (i, j).
+    """
+
+    knee: Pose
+    centre_lps: np.ndarray
+    score: float
+    stages: tuple[Stage, ...]
+    bones: Mapping[str, BoneMotion]
+    fat_shift_mm: tuple[float, float]
+
+    @property
+    def transform(self) -> sitk.Euler3DTransform:
+        """Of the whole knee."""
+        return transform_of(self.knee, self.centre_lps)
+
+
+@dataclass(eq=False)
+class _Images:
+    """An image with its axes, smoothed once for every blur that is asked for."""
+
+    volume: Volume
+    axes: MrAxes
+    by_blur: dict[float, np.ndarray]
+
+    @classmethod
+    def of(cls, volume: Volume) -> _Images:
+        volume = slices_last(volume)
+        return cls(volume, MrAxes.of(volume), {})
+
+    def smoothed(self, blur_mm: float) -> np.ndarray:
+        if blur_mm not in self.by_blur:
+            self.by_blur[blur_mm] = smoothed(self.volume.array, self.axes, blur_mm)
+        return self.by_blur[blur_mm]
+
+
+def move_bones(
+    ct: Volume, labels: Volume, mr: Volume, synthetic: Volume | None, progress: Progress, fine_on_mr: bool = True
+) -> KneeMotion:
+    """Find the knee of a CT in an MR, and each of its bones.
+
+    :param labels: of the bones on the grid of the CT, as in `bones.NAMES`.
+    :param synthetic: synthetic CT on the grid of the MR, which leads the search and the first stages.
+    :param fine_on_mr: whether the last stages look at the MR; else at the synthetic CT.
+    :raises BadInput: neither femur nor tibia is in both images.
+    """
+    leading = _Images.of(mr if synthetic is None else _above_air(synthetic))
+    last = leading if synthetic is None or not fine_on_mr else _Images.of(mr)
+    displaced = synthetic is None or fine_on_mr  # a synthetic CT has no fat that is displaced
+    present = {name: number for name, number in REGISTERED.items() if (labels.array == number).any()}
+    progress.step(0.0, "Searching the knee in the MR")
+    starts = find_starts(ct, labels, leading.volume, check=progress.check)
+    if not starts:
+        raise BadInput(TOO_LITTLE)
+    centre = middle_of(labels, tuple(NAMES))
+    progress.step(0.2, "Laying the whole knee of the CT on the MR")
+    knee, stages, score = _whole_knee(ct, labels, leading, starts, centre)
+    bones, fat = {}, (0.0, 0.0)
+    for part, (name, number) in enumerate(present.items()):
+        progress.step(0.35 + 0.65 * part / len(present), f"Laying the {name} of the CT on the MR")
+        beside = [bone.motion for bone in bones.values()]
+        first = [knee, *beside] if name == "patella" else _bent(knee, labels)
+        found = _bone(ct, labels, name, first, leading, last, displaced and not bones, fat)
+        if found is not None:
+            bones[name], fat = found
+    if not {"femur", "tibia"} & set(bones):
+        raise BadInput("the MR shows neither the femur nor the tibia of the CT: give an MR of the same knee.")
+    return KneeMotion(knee, centre, score, stages, bones, fat)
+
+
+def _bent(knee: Pose, labels: Volume) -> list[Pose]:
+    """Where a bone may be if the knee is bent more or less, about an axis from right to left through the joint."""
+    joint = joint_middle(labels)
+    turns = [np.deg2rad([angle, 0.0, 0.0]) for angle in FLEXIONS_DEG]
+    return [knee.after(turned_and_moved(turn, np.zeros(3), joint)) for turn in turns]
+
+
+def slices_last(volume: Volume) -> Volume:
+    """The same image with its thickest step along k, so that slices are slices however the file is laid out."""
+    axis = int(np.argmax(volume.spacing_mm))
+    if volume.spacing_mm[axis] < 1.2 * volume.spacing_mm[0] or axis == 0:
+        return volume
+    order = [axis, *(a for a in range(3) if a != axis)]
+    directions = np.reshape(volume.direction_lps, (3, 3))[:, ::-1][:, order][:, ::-1]
+    return replace(
+        volume,
+        array=np.moveaxis(volume.array, axis, 0),
+        spacing_mm=tuple(volume.spacing_mm[a] for a in order),
+        direction_lps=tuple(directions.ravel().tolist()),
+    )
+
+
+def _above_air(synthetic: Volume) -> Volume:
+    """A synthetic CT with air at 0, as the search knows it of MR."""
+    return replace(synthetic, array=np.maximum(synthetic.array - AIR_HU, 0.0))
+
+
+def _whole_knee(
+    ct: Volume, labels: Volume, images: _Images, starts: list, centre: np.ndarray
+) -> tuple[Pose, tuple[Stage, ...], float]:
+    """The best of the starts after a fit of all bones together."""
+    began = time.monotonic()
+    tried = []
+    for start in starts:
+        found = _fitted(ct, labels, tuple(NAMES), start.motion, images, WHOLE[:1], (0.0, 0.0), False)
+        if found is not None:
+            tried.append((found[1][-1].explained, start, found))
+    if not tried:
+        raise BadInput(TOO_LITTLE)
+    _, start, (motion, first, _) = max(tried, key=lambda one: one[0])
+    found = _fitted(ct, labels, tuple(NAMES), motion, images, WHOLE[1:], (0.0, 0.0), False)
+    if found is None:
+        raise BadInput(TOO_LITTLE)
+    motion, last, _ = found
+    moved = apart(start.motion, motion, centre)
+    stage = Stage("whole knee", first[0].explained_before, last[-1].explained, *moved, _since(began))
+    return motion, (stage,), start.score
+
+
+def _bone(
+    ct: Volume,
+    labels: Volume,
+    name: str,
+    starts: list[Pose],
+    leading: _Images,
+    last: _Images,
+    fat_free: bool,
+    fat: tuple[float, float],
+) -> tuple[BoneMotion, tuple[float, float]] | None:
+    """One bone from the best of some starts; None where too little of it is in the MR.
+
+    :param fat_free: whether the displacement of fat is found with this bone; else it is taken as given.
+    """
+    number = REGISTERED[name]
+    centre = middle_of(labels, (number,))
+    began = time.monotonic()
+    tried = []
+    for start in starts:
+        found = _fitted(ct, labels, (number,), start, leading, ROUGH, (0.0, 0.0), False)
+        if found is not None:
+            tried.append((found[1][-1].explained, start, found))
+    if not tried:
+        return None
+    _, start, (motion, fits, _) = max(tried, key=lambda one: one[0])
+    moved = apart(start, motion, centre)
+    stages = [Stage("bone by itself", fits[0].explained_before, fits[-1].explained, *moved, _since(began))]
+    for image, levels, label in _last_stages(leading, last):
+        began = time.monotonic()
+        found = _fitted(ct, labels, (number,), motion, image, levels, fat, fat_free and image is last)
+        if found is None:
+            return None
+        finer, fits, fat = found
+        moved = apart(motion, finer, centre)
+        stages.append(Stage(label, fits[0].explained_before, fits[-1].explained, *moved, _since(began)))
+        motion = finer
+    return BoneMotion(name, motion, centre, tuple(stages)), fat
+
+
+def _last_stages(leading: _Images, last: _Images) -> list[tuple[_Images, tuple[Level, ...], str]]:
+    if leading is last:
+        return [(last, FINE, "fine")]
+    return [(leading, FINE[:1], "fine, synthetic CT"), (last, FINE, "fine, MR")]
+
+
+def _fitted(
+    ct: Volume,
+    labels: Volume,
+    numbers: tuple[int, ...],
+    motion: Pose,
+    images: _Images,
+    levels: tuple[Level, ...],
+    fat: tuple[float, float],
+    fat_free: bool,
+) -> tuple[Pose, list[TissueFit], tuple[float, float]] | None:
+    """The motion after all levels, what each gave, and the displacement of fat."""
+    axes = images.axes
+    to_axes = Pose(axes.directions.T, -axes.directions.T @ axes.origin_lps)
+    fits = []
+    for level in levels:
+        window = bone_window(ct, labels, numbers, motion, axes, level.step_mm, level.blur_mm)
+        if window is None:
+            return None
+        band = (-level.band_mm, level.band_mm)
+        rng = np.random.default_rng(0)
+        points, values = points_near(images.smoothed(level.blur_mm), axes, window, band, level.points, rng)
+        if len(points) < LEAST_POINTS:
+            return None
+        fit = fit_bone(window, points, values, fat_free, fat)
+        fits.append(fit)
+        fat = fit.fat_shift_mm
+        moved = inverse(to_axes).after(fit.motion.after(to_axes.after(motion)))
+        motion = Pose(nearest_rotation(moved.matrix), moved.translation)
+    return motion, fits, fat
+
+
+def _since(began: float) -> float:
+    return time.monotonic() - began

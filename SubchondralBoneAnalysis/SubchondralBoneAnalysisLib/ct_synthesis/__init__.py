@@ -1,0 +1,1 @@
+"""The parts of MR to synthetic CT."""

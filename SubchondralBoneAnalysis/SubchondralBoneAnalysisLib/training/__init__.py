@@ -1,0 +1,1 @@
+"""Fits the networks of the knee."""
