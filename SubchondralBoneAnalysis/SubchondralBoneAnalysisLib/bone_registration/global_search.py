@@ -62,10 +62,9 @@ def find_starts(
     found = []
     for turn in turns:
         check()
-        found.append(
-            _best_shift(tissues, low, centre, Rotation.from_rotvec(turn, degrees=True).as_matrix(), seen, axes)
-        )
-    found = _distinct(found, most)
+        matrix = Rotation.from_rotvec(turn, degrees=True).as_matrix()
+        found.append(_best_shift(tissues, low, centre, matrix, seen, axes))
+    found = _distinct(found, most, centre)
     finer = np.stack(np.meshgrid(*[(-FINER_DEG, 0.0, FINER_DEG)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
     better = []
     for start in found:
@@ -75,14 +74,13 @@ def find_starts(
             matrix = Rotation.from_rotvec(turn, degrees=True).as_matrix() @ start.motion.matrix
             around.append(_best_shift(tissues, low, centre, matrix, seen, axes))
         better.append(max(around, key=lambda one: one.score))
-    return _distinct(better, most)
+    return _distinct(better, most, centre)
 
 
 @dataclass(frozen=True, eq=False)
 class _SeenMr:
     """Transforms of the MR on coarse voxels along its own axes: where the leg is, its values, their squares."""
 
-    shape: tuple[int, int, int]
     padded: tuple[int, ...]
     leg: np.ndarray
     values: np.ndarray
@@ -101,7 +99,7 @@ class _SeenMr:
         values = leg * (values - values[leg].mean()) / max(float(values[leg].std()), 1e-9)
         padded = tuple(fft.next_fast_len(int(n + 2 * 90.0 / STEP_MM), True) for n in values.shape)
         fields = (leg.astype(np.float32), values, values**2)
-        return cls(values.shape, padded, *(fft.rfftn(field, padded) for field in fields))
+        return cls(padded, *(fft.rfftn(field, padded) for field in fields))
 
 
 def _leg(values: np.ndarray) -> np.ndarray:
@@ -167,8 +165,7 @@ def _best_shift(
     to_ct = (matrix.T @ axes.directions)[::-1, ::-1]  # steps (k, j, i) of the MR to steps (k, j, i) of the upright grid
     middle = ((centre - low) / STEP_MM)[::-1]
     offset = middle - to_ct @ np.full(3, half)
-    total = count = within = 0.0
-    sums = squares = 0.0
+    total = count = within = sums = squares = 0.0
     for tissue in tissues:
         turned = ndimage.affine_transform(tissue, to_ct, offset, (side,) * 3, order=1, mode="constant")
         transform = np.conj(fft.rfftn(turned, seen.padded))
@@ -191,12 +188,11 @@ def _best_shift(
     return Start(Pose(matrix, place - matrix @ centre), float(score[best]))
 
 
-def _distinct(starts: list[Start], most: int) -> list[Start]:
-    """The best starts that differ from each other."""
+def _distinct(starts: list[Start], most: int, centre: np.ndarray) -> list[Start]:
+    """The best starts that differ from each other at the middle of the knee, or by their turn."""
     kept: list[Start] = []
     for start in sorted((one for one in starts if np.isfinite(one.score)), key=lambda one: -one.score):
-        at = start.motion.into(start.motion.translation[None])[0]
-        if all(not _same(start.motion, other.motion, at) for other in kept):
+        if not any(_same(start.motion, other.motion, centre) for other in kept):
             kept.append(start)
         if len(kept) == most:
             break

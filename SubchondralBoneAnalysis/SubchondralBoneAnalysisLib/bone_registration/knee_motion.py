@@ -112,7 +112,7 @@ class KneeMotion:
 
 
 @dataclass(eq=False)
-class _Images:
+class _SeenImage:
     """An image with its axes, smoothed once for every blur that is asked for."""
 
     volume: Volume
@@ -120,7 +120,7 @@ class _Images:
     by_blur: dict[float, np.ndarray]
 
     @classmethod
-    def of(cls, volume: Volume) -> _Images:
+    def of(cls, volume: Volume) -> _SeenImage:
         volume = slices_last(volume)
         return cls(volume, MrAxes.of(volume), {})
 
@@ -140,10 +140,10 @@ def move_bones(
     :param fine_on_mr: whether the last stages look at the MR; else at the synthetic CT.
     :raises BadInput: neither femur nor tibia is in both images.
     """
-    leading = _Images.of(mr if synthetic is None else _above_air(synthetic))
-    last = leading if synthetic is None or not fine_on_mr else _Images.of(mr)
+    leading = _SeenImage.of(mr if synthetic is None else _above_air(synthetic))
+    last = leading if synthetic is None or not fine_on_mr else _SeenImage.of(mr)
     displaced = synthetic is None or fine_on_mr  # a synthetic CT has no fat that is displaced
-    present = {name: number for name, number in REGISTERED.items() if (labels.array == number).any()}
+    present = [name for name, number in REGISTERED.items() if (labels.array == number).any()]
     progress.step(0.0, "Searching the knee in the MR")
     starts = find_starts(ct, labels, leading.volume, check=progress.check)
     if not starts:
@@ -152,7 +152,7 @@ def move_bones(
     progress.step(0.2, "Laying the whole knee of the CT on the MR")
     knee, stages, score = _whole_knee(ct, labels, leading, starts, centre)
     bones, fat = {}, (0.0, 0.0)
-    for part, (name, number) in enumerate(present.items()):
+    for part, name in enumerate(present):
         progress.step(0.35 + 0.65 * part / len(present), f"Laying the {name} of the CT on the MR")
         beside = [bone.motion for bone in bones.values()]
         first = [knee, *beside] if name == "patella" else _bent(knee, labels)
@@ -192,19 +192,19 @@ def _above_air(synthetic: Volume) -> Volume:
 
 
 def _whole_knee(
-    ct: Volume, labels: Volume, images: _Images, starts: list, centre: np.ndarray
+    ct: Volume, labels: Volume, image: _SeenImage, starts: list, centre: np.ndarray
 ) -> tuple[Pose, tuple[Stage, ...], float]:
     """The best of the starts after a fit of all bones together."""
     began = time.monotonic()
     tried = []
     for start in starts:
-        found = _fitted(ct, labels, tuple(NAMES), start.motion, images, WHOLE[:1], (0.0, 0.0), False)
+        found = _fitted(ct, labels, tuple(NAMES), start.motion, image, WHOLE[:1], (0.0, 0.0), False)
         if found is not None:
             tried.append((found[1][-1].explained, start, found))
     if not tried:
         raise BadInput(TOO_LITTLE)
     _, start, (motion, first, _) = max(tried, key=lambda one: one[0])
-    found = _fitted(ct, labels, tuple(NAMES), motion, images, WHOLE[1:], (0.0, 0.0), False)
+    found = _fitted(ct, labels, tuple(NAMES), motion, image, WHOLE[1:], (0.0, 0.0), False)
     if found is None:
         raise BadInput(TOO_LITTLE)
     motion, last, _ = found
@@ -218,8 +218,8 @@ def _bone(
     labels: Volume,
     name: str,
     starts: list[Pose],
-    leading: _Images,
-    last: _Images,
+    leading: _SeenImage,
+    last: _SeenImage,
     fat_free: bool,
     fat: tuple[float, float],
 ) -> tuple[BoneMotion, tuple[float, float]] | None:
@@ -252,7 +252,7 @@ def _bone(
     return BoneMotion(name, motion, centre, tuple(stages)), fat
 
 
-def _last_stages(leading: _Images, last: _Images) -> list[tuple[_Images, tuple[Level, ...], str]]:
+def _last_stages(leading: _SeenImage, last: _SeenImage) -> list[tuple[_SeenImage, tuple[Level, ...], str]]:
     if leading is last:
         return [(last, FINE, "fine")]
     return [(leading, FINE[:1], "fine, synthetic CT"), (last, FINE, "fine, MR")]
@@ -263,13 +263,13 @@ def _fitted(
     labels: Volume,
     numbers: tuple[int, ...],
     motion: Pose,
-    images: _Images,
+    image: _SeenImage,
     levels: tuple[Level, ...],
     fat: tuple[float, float],
     fat_free: bool,
 ) -> tuple[Pose, list[TissueFit], tuple[float, float]] | None:
     """The motion after all levels, what each gave, and the displacement of fat."""
-    axes = images.axes
+    axes = image.axes
     to_axes = Pose(axes.directions.T, -axes.directions.T @ axes.origin_lps)
     fits = []
     for level in levels:
@@ -278,7 +278,7 @@ def _fitted(
             return None
         band = (-level.band_mm, level.band_mm)
         rng = np.random.default_rng(0)
-        points, values = points_near(images.smoothed(level.blur_mm), axes, window, band, level.points, rng)
+        points, values = points_near(image.smoothed(level.blur_mm), axes, window, band, level.points, rng)
         if len(points) < LEAST_POINTS:
             return None
         fit = fit_bone(window, points, values, fat_free, fat)
