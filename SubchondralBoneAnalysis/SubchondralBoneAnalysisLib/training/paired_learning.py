@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch.nn import functional
 from SubchondralBoneAnalysisLib.ct_synthesis.generator import COARSER, SLICES_IN, Generator
 from SubchondralBoneAnalysisLib.training.learning_network import LearningNetwork, share_of_rate
 from SubchondralBoneAnalysisLib.training.mr_variation import Batch, moved, varied
-from SubchondralBoneAnalysisLib.training.slice_samples import Drawing, Pieces
+from SubchondralBoneAnalysisLib.training.slice_samples import LEAST_BONE, TRIES, Drawing, Pieces
 from SubchondralBoneAnalysisLib.training.synthesis_losses import (
     GRADIENT,
     bone_loss,
@@ -21,7 +22,7 @@ from SubchondralBoneAnalysisLib.training.synthesis_losses import (
     value_loss,
 )
 
-BATCH, EDGE = 5, 128
+BATCH, EDGE, WHOLE_BATCH = 6, 128, 3  # pieces, their pixels along an edge, and the whole slices they are cut of
 COARSE_BATCH, COARSE_EDGE = 12, 320  # whole slices
 RATE, JUDGE_RATE = 2e-3, 2e-4
 FINE_RATE = 0.75  # of the rate
@@ -55,7 +56,7 @@ class PairedLearning:
         return self._fine_step(FINE_RATE * share_of_rate(done_of_fine), adversarial=done >= ADVERSARIAL_FROM)
 
     def _coarse_step(self, share: float) -> Losses:
-        pieces = self.drawing.coarse_pieces(COARSE_BATCH, COARSE_EDGE, COARSER)
+        pieces = self.drawing.coarse_pieces(COARSE_BATCH, COARSER)
         batch = moved(_batch(pieces, self.device))
         stack = varied(batch, fat_beside=0).contiguous(memory_format=torch.channels_last)
         with torch.autocast(torch.device(self.device).type, torch.bfloat16):
@@ -70,11 +71,14 @@ class PairedLearning:
     def _fine_step(self, share: float, adversarial: bool) -> Losses:
         network = self.generator.network
         network.coarse.eval()
-        batch = moved(_batch(self.drawing.pieces(self.batch), self.device))
-        stack = varied(batch).contiguous(memory_format=torch.channels_last)
+        whole = moved(_batch(self.drawing.pieces(WHOLE_BATCH), self.device))
+        seen_whole = varied(whole)
+        with torch.no_grad(), torch.autocast(torch.device(self.device).type, torch.bfloat16):
+            # Of a piece alone the coarse network says less than of the whole slice, which it will have.
+            said = network.coarse(functional.avg_pool2d(seen_whole, COARSER))
+        batch, said = self._cut(replace(whole, stack=seen_whole), said)
+        stack = batch.stack.contiguous(memory_format=torch.channels_last)
         with torch.autocast(torch.device(self.device).type, torch.bfloat16):
-            with torch.no_grad():
-                said = network.coarse(functional.avg_pool2d(stack, COARSER))
             made = network.refined(stack, said)
         weights = pixel_weights(batch.target, batch.known, batch.bone)
         losses = {
@@ -94,6 +98,22 @@ class PairedLearning:
             losses["discriminator"] = (true + false) / 2
             self.judge.step(losses["discriminator"])
         return {name: float(loss.detach()) for name, loss in losses.items()}
+
+    def _cut(self, whole: Batch, said: torch.Tensor) -> tuple[Batch, torch.Tensor]:
+        """Pieces of whole slices, with bone where there is some, and what the coarse network said there."""
+        rng, cut = self.drawing.rng, []
+        for number in range(self.batch):
+            one = number % len(whole.stack)
+            for _ in range(TRIES):
+                row, column = (int(rng.integers((n - EDGE) // COARSER + 1)) for n in whole.stack.shape[2:])
+                rows, columns = (slice(COARSER * n, COARSER * n + EDGE) for n in (row, column))
+                if whole.bone[one, :, rows, columns].mean() > LEAST_BONE:
+                    break
+            coarse = (slice(row, row + EDGE // COARSER), slice(column, column + EDGE // COARSER))
+            parts = [part[one, :, rows, columns] for part in (whole.stack, whole.target, whole.known, whole.bone)]
+            cut.append([*parts, said[one, :, *coarse]])
+        *parts, said = (torch.stack(part) for part in zip(*cut, strict=True))
+        return Batch(*parts), said
 
     def check(self, pieces: Pieces) -> Losses:
         """Mean absolute errors of the kept generator in HU: of all that is known, of bone; and the loss of `step`."""

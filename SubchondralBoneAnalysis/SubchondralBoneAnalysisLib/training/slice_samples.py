@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -45,9 +45,9 @@ class Drawing:
         """`count` pieces, each of a knee, a slice and a place of its own."""
         return Pieces(*(np.stack(part) for part in zip(*(self._one() for _ in range(count)), strict=True)))
 
-    def coarse_pieces(self, count: int, edge: int, pixels: int) -> Pieces:
-        """The same of another edge, with the mean of each `pixels` x `pixels` for one."""
-        made = replace(self, edge=edge).pieces(count)
+    def coarse_pieces(self, count: int, pixels: int) -> Pieces:
+        """The same with the mean of each `pixels` x `pixels` for one."""
+        made = self.pieces(count)
         stack, target, known, bone = (_pooled(part, pixels) for part in vars(made).values())
         # Where a part is not known the mean HU is not either.
         return Pieces(stack, target, (known > 0.999).astype(np.float32), bone)

@@ -19,7 +19,7 @@ from SubchondralBoneAnalysisLib.training.checkpoints import read_checkpoint, wri
 from SubchondralBoneAnalysisLib.training.slice_samples import Pieces
 from SubchondralBoneAnalysisLib.training.synthesis_training_request import SynthesisTrainingRequest
 
-LOG_EVERY, CHECK_EVERY, KEEP_EVERY = 25, 100, 50  # steps
+LOG_EVERY, CHECK_EVERY, KEEP_EVERY = 25, 200, 50  # steps
 
 log = logging.getLogger(__name__)
 

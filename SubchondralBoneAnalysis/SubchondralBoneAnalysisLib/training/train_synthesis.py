@@ -25,7 +25,7 @@ from SubchondralBoneAnalysisLib.training.synthesis_training_request import Synth
 from SubchondralBoneAnalysisLib.training.unpaired_learning import UnpairedLearning
 
 STEPS = 6000
-CHECK_PIECES, CHECK_SEED = 48, 1
+CHECK_PIECES, CHECK_SEED = 16, 1
 KEEP = "training"
 
 
@@ -60,7 +60,7 @@ def _participants(cohort: Path) -> tuple[list[Participant], list[Participant]]:
 
 
 def _paired(request, learners, checks, rng, keep: Path, progress: Progress) -> tuple[Learning, Pieces]:
-    edge = paired_learning.EDGE
+    edge = paired_learning.COARSE_EDGE
     knees, known = (
         paired_knees(part, keep, said) for part, said in zip((learners, checks), _said(progress), strict=True)
     )

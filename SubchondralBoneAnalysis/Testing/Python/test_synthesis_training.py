@@ -148,7 +148,7 @@ def test_only_the_checkpoint_of_the_same_training_is_gone_on_from(cohort, tmp_pa
     trained(replace(request, resume=False), tmp_path / "out")
     with pytest.raises(BadInput, match="of another training"):
         trained(replace(request, seed=9), tmp_path / "out")
-    (tmp_path / CHECKPOINT).write_bytes(b"\x80\x04cos\nsystem\n.")  # a pickle that would run a command
+    (tmp_path / CHECKPOINT).write_bytes(b"\x80\x02cos\nsystem\n.")  # a pickle that would run a command
     with pytest.raises(BadInput, match="no checkpoint, or damaged"):
         trained(request, tmp_path / "out")
 
