@@ -29,7 +29,7 @@ from SubchondralBoneAnalysisLib.bone_registration.motion_of_bone import (
 )
 from SubchondralBoneAnalysisLib.bone_registration.mr_axes import MrAxes
 from SubchondralBoneAnalysisLib.bone_registration.mr_points import points_near, smoothed
-from SubchondralBoneAnalysisLib.bone_registration.tissue_fit import TissueFit, fit_bone
+from SubchondralBoneAnalysisLib.bone_registration.tissue_fit import BRIGHTNESS_FIRST, MOST_STEPS, TissueFit, fit_bone
 from SubchondralBoneAnalysisLib.bones import NAMES
 from SubchondralBoneAnalysisLib.pose import Pose
 from SubchondralBoneAnalysisLib.volume import Volume
@@ -37,6 +37,7 @@ from SubchondralBoneAnalysisLib.volume import Volume
 REGISTERED = {"femur": 1, "tibia": 2, "patella": 3}  # the fibula is too thin to be held by itself
 FLEXIONS_DEG = (-12.0, 0.0, 12.0)  # of a bone against the whole knee, from which it is tried
 TOO_LITTLE = "the MR does not show enough of the knee to be found in it: give an MR of the whole knee."
+JUST_LOOKING = BRIGHTNESS_FIRST + 1  # steps of a fit: brightness is fitted, and the motion not yet
 LEAST_POINTS = 800  # voxels of the MR near a bone; fewer hold no bone
 
 
@@ -246,8 +247,10 @@ def _bone(
         if found is None:
             return None
         finer, fits, fat = found
-        moved = apart(motion, finer, centre)
-        stages.append(Stage(label, fits[0].explained_before, fits[-1].explained, *moved, _since(began)))
+        # Before and after are told at one and the same level: a sharper image is harder to predict.
+        at_last = _fitted(ct, labels, (number,), motion, image, levels[-1:], fat, False, JUST_LOOKING)
+        before = at_last[1][0].explained_before if at_last else fits[-1].explained_before
+        stages.append(Stage(label, before, fits[-1].explained, *apart(motion, finer, centre), _since(began)))
         motion = finer
     return BoneMotion(name, motion, centre, tuple(stages)), fat
 
@@ -267,6 +270,7 @@ def _fitted(
     levels: tuple[Level, ...],
     fat: tuple[float, float],
     fat_free: bool,
+    most_steps: int = MOST_STEPS,
 ) -> tuple[Pose, list[TissueFit], tuple[float, float]] | None:
     """The motion after all levels, what each gave, and the displacement of fat."""
     axes = image.axes
@@ -281,7 +285,7 @@ def _fitted(
         points, values = points_near(image.smoothed(level.blur_mm), axes, window, band, level.points, rng)
         if len(points) < LEAST_POINTS:
             return None
-        fit = fit_bone(window, points, values, fat_free, fat)
+        fit = fit_bone(window, points, values, fat_free, fat, most_steps)
         fits.append(fit)
         fat = fit.fat_shift_mm
         moved = inverse(to_axes).after(fit.motion.after(to_axes.after(motion)))
