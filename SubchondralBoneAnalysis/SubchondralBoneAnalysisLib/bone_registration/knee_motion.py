@@ -131,19 +131,16 @@ class _SeenImage:
         return self.by_blur[blur_mm]
 
 
-def move_bones(
-    ct: Volume, labels: Volume, mr: Volume, synthetic: Volume | None, progress: Progress, fine_on_mr: bool = True
-) -> KneeMotion:
+def move_bones(ct: Volume, labels: Volume, mr: Volume, synthetic: Volume | None, progress: Progress) -> KneeMotion:
     """Find the knee of a CT in an MR, and each of its bones.
 
     :param labels: of the bones on the grid of the CT, as in `bones.NAMES`.
-    :param synthetic: synthetic CT on the grid of the MR, which leads the search and the first stages.
-    :param fine_on_mr: whether the last stages look at the MR; else at the synthetic CT.
+    :param synthetic: synthetic CT on the grid of the MR, which leads the search and the first stages; the last look at
+        the MR itself.
     :raises BadInput: neither femur nor tibia is in both images.
     """
     leading = _SeenImage.of(mr if synthetic is None else _above_air(synthetic))
-    last = leading if synthetic is None or not fine_on_mr else _SeenImage.of(mr)
-    displaced = synthetic is None or fine_on_mr  # a synthetic CT has no fat that is displaced
+    last = leading if synthetic is None else _SeenImage.of(mr)
     present = [name for name, number in REGISTERED.items() if (labels.array == number).any()]
     progress.step(0.0, "Searching the knee in the MR")
     starts = find_starts(ct, labels, leading.volume, check=progress.check)
@@ -157,7 +154,7 @@ def move_bones(
         progress.step(0.35 + 0.65 * part / len(present), f"Laying the {name} of the CT on the MR")
         beside = [bone.motion for bone in bones.values()]
         first = [knee, *beside] if name == "patella" else _bent(knee, labels)
-        found = _bone(ct, labels, name, first, leading, last, displaced and not bones, fat)
+        found = _bone(ct, labels, name, first, leading, last, not bones, fat)
         if found is not None:
             bones[name], fat = found
     if not {"femur", "tibia"} & set(bones):
