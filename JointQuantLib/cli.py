@@ -460,8 +460,9 @@ def _add_simulated_knee_arguments(knee: argparse.ArgumentParser) -> None:
     )
     knee.add_argument(
         "--definition",
-        metavar="test-blocks|test-knees|FILE",
-        help="make this cohort: one of the fixed test cohorts, or the cohort.json of an earlier one",
+        metavar="test-blocks|test-knees|train-knees|FILE",
+        help="make this cohort: one of the fixed test cohorts, what the shipped networks learned from, or the "
+        "cohort.json of an earlier one",
     )
     knee.add_argument("--jobs", type=_positive_number, default=1, metavar="N", help="processes (default: 1)")
 

@@ -159,14 +159,7 @@ def _plate(knee: KneeFindings) -> dict[str, Any]:
 
 def _region(of: MeasuredRegion, numbers: dict[int, int]) -> dict[str, Any]:
     region, measures = of.region, of.measures
-    return {
-        "name": region.name,
-        "bone": region.bone,
-        "compartment": region.compartment,
-        "subregion": region.subregion,
-        "depth_from_mm": region.depth_from_mm,
-        "depth_to_mm": region.depth_to_mm,
-        "from_surface": region.from_surface,
+    return region.identity() | {
         "number": numbers[region.number],
         "source": SOURCE,
         "voxels": region.voxels,

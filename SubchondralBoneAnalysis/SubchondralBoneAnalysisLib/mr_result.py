@@ -158,15 +158,7 @@ def _bone(bone: RegisteredBone) -> dict[str, Any]:
 
 
 def _region(of: MrRegion) -> dict[str, Any]:
-    region = of.region
-    return {
-        "name": region.name,
-        "bone": region.bone,
-        "compartment": region.compartment,
-        "subregion": region.subregion,
-        "depth_from_mm": region.depth_from_mm,
-        "depth_to_mm": region.depth_to_mm,
-        "from_surface": region.from_surface,
+    return of.region.identity() | {
         "bv_tv": of.bv_tv,
         "not_measured": ({"bv_tv": of.not_measured} if of.not_measured else {})
         | dict.fromkeys(STRUCTURE, of.not_measured or FROM_PATCHES),

@@ -74,6 +74,11 @@ class SubchondralRegion:
             "_below_plate" if self.from_surface == "plate" else ""
         )
 
+    def identity(self) -> dict[str, str | float]:
+        """The columns of a table that say which region it is."""
+        named = ("name", "bone", "compartment", "subregion", "depth_from_mm", "depth_to_mm", "from_surface")
+        return {name: getattr(self, name) for name in named}
+
 
 @dataclass(frozen=True, eq=False)
 class JointBone:

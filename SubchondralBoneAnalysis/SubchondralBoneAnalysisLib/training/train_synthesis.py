@@ -24,7 +24,8 @@ from SubchondralBoneAnalysisLib.training.synthesis_set import Said, paired_knees
 from SubchondralBoneAnalysisLib.training.synthesis_training_request import SynthesisTrainingRequest
 from SubchondralBoneAnalysisLib.training.unpaired_learning import UnpairedLearning
 
-STEPS = 6000
+STEPS = 8000
+EVERY = 8  # one of so many is kept for the checks, where the cohort names none of them validation
 CHECK_PIECES, CHECK_SEED = 16, 1
 KEEP = "training"
 
@@ -51,12 +52,15 @@ def train(request: SynthesisTrainingRequest, folder: Path, progress: Progress) -
 
 
 def _participants(cohort: Path) -> tuple[list[Participant], list[Participant]]:
-    """Those to learn from, and those to check with: of the split validation, else the same again."""
+    """Those to learn from, and those to check with: of the split validation, else some that are not learned from."""
     everyone = read_participants(Path(cohort))
     learners, checks = ([one for one in everyone if one.split == split] for split in ("train", "validation"))
     if not learners:
         raise BadInput(f"{cohort} has nobody in the split train: name in participants.csv those to learn from.")
-    return learners, checks or learners
+    if checks or len(learners) == 1:
+        return learners, checks or learners
+    checks = learners[::EVERY]
+    return [one for one in learners if one not in checks], checks
 
 
 def _paired(request, learners, checks, rng, keep: Path, progress: Progress) -> tuple[Learning, Pieces]:

@@ -179,6 +179,16 @@ def test_unpaired_training_needs_no_transforms(cohort, tmp_path):
     assert any(not np.array_equal(array, second[name]) for name, array in first.items())
 
 
+def test_without_validation_some_are_not_learned_from(tmp_path):
+    cohort = write_cohort(tmp_path / "cohort", knees=10)
+    table = cohort / "participants.csv"
+    table.write_text(table.read_text("utf-8").replace("validation", "train"), "utf-8")
+    learners, checks = train_synthesis._participants(cohort)
+    assert [one.name for one in checks] == ["sub-0001", "sub-0009"]
+    assert len(learners) == 8
+    assert not {one.name for one in checks} & {one.name for one in learners}
+
+
 def test_nobody_to_learn_from(cohort, tmp_path):
     table = (cohort / "participants.csv").read_text("utf-8").replace("train", "test")
     own = tmp_path / "own"
