@@ -192,6 +192,7 @@ def _simulate_knee(asked: argparse.Namespace, progress: Progress) -> None:
                 nuisance=1.0 if asked.nuisance is None else asked.nuisance,
                 microstructure=not asked.no_microstructure,
                 micro_ct=tuple(asked.micro_ct or ()),
+                scans=asked.scans or 1,
             )
         make_cohort(definition, folder.path, progress, asked.jobs)
         _write_record(folder, "simulation", "simulate knee", definition.as_json(), "cpu", definition.seed)
@@ -452,6 +453,12 @@ def _add_simulated_knee_arguments(knee: argparse.ArgumentParser) -> None:
     )
     knee.add_argument("--no-microstructure", action="store_true", help="of whole knees: faster, enough to register")
     knee.add_argument(
+        "--scans",
+        type=_positive_number,
+        metavar="N",
+        help="with --blocks: scan each patient N times, by other scanners with the leg lying otherwise (default: 1)",
+    )
+    knee.add_argument(
         "--micro-ct",
         nargs="+",
         type=Path,
@@ -460,16 +467,16 @@ def _add_simulated_knee_arguments(knee: argparse.ArgumentParser) -> None:
     )
     knee.add_argument(
         "--definition",
-        metavar="test-blocks|test-knees|train-knees|FILE",
-        help="make this cohort: one of the fixed test cohorts, what the shipped networks learned from, or the "
-        "cohort.json of an earlier one",
+        metavar="NAME|FILE",
+        help="make this cohort: test-blocks or test-knees, the fixed test cohorts; train-blocks, validation-blocks or "
+        "train-knees, which the shipped networks learn from; or the cohort.json of an earlier one",
     )
     knee.add_argument("--jobs", type=_positive_number, default=1, metavar="N", help="processes (default: 1)")
 
 
 def _check_simulated_knee(asked: argparse.Namespace) -> None:
     """Refuse what does not fit together."""
-    own = ("count", "split", "nuisance", "blocks", "no_microstructure", "micro_ct")
+    own = ("count", "split", "nuisance", "blocks", "no_microstructure", "scans", "micro_ct")
     for option in own if asked.definition is not None else ():
         if getattr(asked, option) not in (None, False):
             raise BadInput(f"--definition says all about the cohort: leave out --{option.replace('_', '-')}.")

@@ -64,7 +64,10 @@ class BoneBlock:
     def moved(self, shift_mm: np.ndarray, turn: np.ndarray) -> BoneBlock:
         """The same block, turned about its middle by a rotation [3, 3] of LPS and then shifted by mm in LPS."""
         centre = tuple((np.asarray(self.centre_lps) + shift_mm).tolist())
-        return BoneBlock(self.structure, self.cartilage, centre, self.axes_lps @ turn.T)
+        moved = BoneBlock(self.structure, self.cartilage, centre, self.axes_lps @ turn.T)
+        if "truth" in vars(self):
+            vars(moved)["truth"] = self.truth  # it takes long and does not change
+        return moved
 
     def _volume(self, array: np.ndarray) -> Volume:
         direction = self.axes_lps.T

@@ -28,6 +28,7 @@ from SubchondralBoneAnalysisLib.simulation.cohort.definition import (
 from SubchondralBoneAnalysisLib.simulation.cohort.drawn_patient import DrawnPatient
 from SubchondralBoneAnalysisLib.simulation.cohort.making import make_cohort
 from SubchondralBoneAnalysisLib.simulation.ct_scanner.ct_profiles import CT_PROFILES
+from SubchondralBoneAnalysisLib.simulation.ct_scanner.varied_profile import varied_profile
 from SubchondralBoneAnalysisLib.simulation.microstructure.families import FAMILIES, HELD_OUT_FAMILY
 from SubchondralBoneAnalysisLib.simulation.mr_scanner.mr_profiles import MR_PROFILES
 from SubchondralBoneAnalysisLib.volume import read_volume
@@ -76,8 +77,9 @@ def test_any_change_of_a_definition_changes_its_hash():
         of_blocks(nuisance=1.1),
         of_blocks(blocks=4),
         of_blocks(patients=3),
+        of_blocks(scans=2),
     ]
-    assert len({definition.sha256 for definition in (one, *others)}) == 6
+    assert len({definition.sha256 for definition in (one, *others)}) == 7
 
 
 def test_it_is_read_as_a_users_own_data(cohort):
@@ -94,6 +96,41 @@ def test_it_is_read_as_a_users_own_data(cohort):
             for volume in (ct, mr):
                 corners = patch.centre_lps_mm + 0.45 * PATCH_MM * np.array([[-1, -1, -1], [1, 1, 1]])
                 assert np.isfinite(values_at(corners, volume, outside=np.nan)).all()
+
+
+def test_a_patient_is_scanned_again_by_other_scanners_with_the_leg_lying_otherwise(cohort, tmp_path):
+    """The first scan is what it is without a second one, bit for bit; the bone is the same in both."""
+    once, files = cohort
+    group = replace(of_blocks().groups[0], ct_profiles=("varied",))
+    twice = made(of_blocks(scans=2), tmp_path / "twice")
+    assert all(twice[name] == files[name] for name in files if name.startswith("sub-"))
+    varied = tmp_path / "varied"
+    made(of_blocks(1, scans=3, groups=(replace(group, patients=1),)), varied)
+    participants = read_participants(varied)
+    assert [one.name for one in participants] == ["sub-0001", "sub-0001-scan-2", "sub-0001-scan-3"]
+    assert {one.row["patient_id"] for one in participants} == {"sub-0001"}
+    assert {one.row["family"] for one in participants} == {read_participants(once)[0].row["family"]}
+    assert len({one.row["ct_fwhm_in_plane_mm"] for one in participants}) == 3
+    assert len({read_volume(one.ct).spacing_mm for one in participants}) == 3
+    first, *later = [one.patches() for one in participants]
+    rows = [(one.folder / "patches.csv").read_text("utf-8") for one in participants]
+    assert len(set(rows)) == 3
+    for patches in later:
+        assert [patch.parameters for patch in patches] == [patch.parameters for patch in first]
+
+
+def test_a_varied_scanner_is_none_of_those_that_are_held_out():
+    scanners = [varied_profile(np.random.default_rng(seed)) for seed in range(200)]
+    held_out = [profile for profile in CT_PROFILES.values() if profile.held_out]
+    for profile in scanners:
+        assert not profile.held_out
+        assert profile.kvp not in {80.0, 140.0}
+    sharpest, smoothest = (pick(one.scanner.in_plane_fwhm_mm for one in scanners) for pick in (min, max))
+    noisiest = max(one.scanner.noise_hu for one in scanners)
+    for profile in held_out:
+        scanner = profile.scanner
+        outside = not sharpest <= scanner.in_plane_fwhm_mm <= smoothest or scanner.noise_hu > noisiest
+        assert outside, profile.name
 
 
 def test_patients_of_different_splits_are_different_people_whatever_their_seed():

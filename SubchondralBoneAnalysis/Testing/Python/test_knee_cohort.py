@@ -86,7 +86,7 @@ def test_a_folder_of_a_knee(tmp_path, monkeypatch):
         )
 
     monkeypatch.setattr(making, "grids_of", coarse)
-    row, digest = making.make_participant(definition, 0, tmp_path)
+    ((row, digest),) = making.make_patient(definition, 0, tmp_path)
     assert row["family"] == ""
     assert len(digest) == 64
     write_rows(tmp_path / "participants.csv", [row])

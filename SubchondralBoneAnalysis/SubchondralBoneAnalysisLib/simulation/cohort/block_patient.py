@@ -81,6 +81,23 @@ def blocks_of(definition: CohortDefinition, drawn: DrawnPatient) -> list[PlacedB
     return blocks
 
 
+def lying_otherwise(blocks: list[PlacedBlock], drawn: DrawnPatient) -> list[PlacedBlock]:
+    """The same cubes as a later scan of the patient meets them: the leg lies otherwise, the registration differs."""
+    rng, placed = drawn.rng("lying"), []
+    turn = Rotation.from_rotvec(rng.normal(0.0, TILT_SD_DEG, 3), degrees=True).as_matrix()
+    for one in blocks:
+        misplaced = drawn.definition.nuisance * rng.standard_normal(6)
+        placed.append(
+            replace(
+                one,
+                block=one.block.moved(np.zeros(3), turn),
+                misplaced_mm=MISPLACED_MM * misplaced[:3],
+                misplaced_deg=MISPLACED_DEG * misplaced[3:],
+            )
+        )
+    return placed
+
+
 def ct_of_blocks(blocks: list[PlacedBlock], drawn: DrawnPatient) -> Volume:
     """The CT of all cubes, int16 HU."""
     scan, rng = drawn.ct_scan, drawn.rng("ct")

@@ -12,12 +12,14 @@ from typing import Any, Literal
 from JointQuantLib.errors import BadInput
 from SubchondralBoneAnalysisLib.cohort_folder import SPLITS
 from SubchondralBoneAnalysisLib.simulation.ct_scanner.ct_profiles import CT_PROFILES
+from SubchondralBoneAnalysisLib.simulation.ct_scanner.varied_profile import VARIED
 from SubchondralBoneAnalysisLib.simulation.knee_pair import MOST_FLEXION_APART_DEG
 from SubchondralBoneAnalysisLib.simulation.microstructure.families import FAMILIES, HELD_OUT_FAMILY, MICRO_CT
 from SubchondralBoneAnalysisLib.simulation.microstructure.micro_ct import check_specimen
 from SubchondralBoneAnalysisLib.simulation.mr_scanner.mr_profiles import MR_PROFILES
 
 MOST_NUISANCE = 10.0
+MOST_SCANS = 100
 SCHEMA = "jointquant-knee-cohort/1"
 SHOWS_TRABECULAE = (
     "bffe",
@@ -30,7 +32,7 @@ class Group:
     """Patients of one kind: whose bone and which scanners they have is drawn from these.
 
     :param families: of microstructure; also "micro-ct:" and the path of a user's own segmented volume.
-    :param ct_profiles: by name.
+    :param ct_profiles: by name, or `VARIED` for a scanner drawn anew for every scan.
     :param mr_profiles: by name.
     """
 
@@ -51,6 +53,7 @@ class CohortDefinition:
     :param blocks: of each patient, where the cohort is of blocks.
     :param microstructure: of whole knees; without it they serve registration and are made faster.
     :param most_flexion_apart_deg: between CT and MR, of whole knees.
+    :param scans: of each patient with blocks: repeats, every one by scanners of its own, with the leg lying otherwise.
     """
 
     name: str
@@ -62,6 +65,7 @@ class CohortDefinition:
     blocks: int = 8
     microstructure: bool = True
     most_flexion_apart_deg: float = 15.0
+    scans: int = 1
 
     @property
     def patients(self) -> int:
@@ -81,8 +85,11 @@ class CohortDefinition:
         return [SPLITS.index(self.split), self.seed, number]
 
     def as_json(self) -> dict[str, Any]:
-        """As it is written."""
-        return {"schema": SCHEMA} | asdict(self)
+        """As it is written; one scan goes without saying, as it did before there were more."""
+        written = {"schema": SCHEMA} | asdict(self)
+        if self.scans == 1:
+            del written["scans"]
+        return written
 
     @property
     def sha256(self) -> str:
@@ -128,6 +135,7 @@ def check(definition: CohortDefinition, of: str) -> None:
     for name, value, kind, least, most in (
         ("seed", definition.seed, int, 0, 2**63 - 1),
         ("blocks", definition.blocks, int, 1, 1000),
+        ("scans", definition.scans, int, 1, MOST_SCANS if definition.what == "blocks" else 1),
         ("nuisance", definition.nuisance, (int, float), 0.0, MOST_NUISANCE),
         ("most_flexion_apart_deg", definition.most_flexion_apart_deg, (int, float), 0.0, MOST_FLEXION_APART_DEG),
         *(("patients", group.patients, int, 1, 1_000_000) for group in definition.groups),
@@ -141,7 +149,7 @@ def check(definition: CohortDefinition, of: str) -> None:
     for group in definition.groups:
         for kind, names, known in (
             ("family of microstructure", group.families, FAMILIES),
-            ("CT profile", group.ct_profiles, CT_PROFILES),
+            ("CT profile", group.ct_profiles, (*CT_PROFILES, VARIED)),
             ("MR profile", group.mr_profiles, MR_PROFILES),
         ):
             if not names:
@@ -164,7 +172,7 @@ def _names(value: object) -> tuple[str, ...]:
 
 def _check_nothing_held_out(group: Group, of: str) -> None:
     held_out = [name for name in group.families if name == HELD_OUT_FAMILY]
-    held_out += [name for name in group.ct_profiles if CT_PROFILES[name].held_out]
+    held_out += [name for name in group.ct_profiles if name != VARIED and CT_PROFILES[name].held_out]
     held_out += [name for name in group.mr_profiles if MR_PROFILES[name].held_out]
     if held_out:
         raise BadInput(f"{of}: {', '.join(held_out)} is held out for testing: only a test cohort may have it.")
@@ -187,6 +195,7 @@ def usual_definition(
     nuisance: float = 1.0,
     microstructure: bool = True,
     micro_ct: Sequence[Path] = (),
+    scans: int = 1,
 ) -> CohortDefinition:
     """A cohort to train or validate on, with all that is not held out; of the split "test" with all that is.
 
@@ -213,6 +222,7 @@ def usual_definition(
         nuisance,
         (group,),
         microstructure=microstructure,
+        scans=scans,
     )
     check(definition, "simulate knee")
     return definition

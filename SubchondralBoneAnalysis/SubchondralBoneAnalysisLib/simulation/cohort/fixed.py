@@ -16,7 +16,7 @@ from SubchondralBoneAnalysisLib.simulation.cohort.definition import CohortDefini
 
 HERE = Path(__file__).parent
 FIXED = ("test-blocks", "test-knees")
-NAMED = (*FIXED, "train-knees")
+NAMED = (*FIXED, "train-knees", "train-blocks", "validation-blocks")
 
 
 def definition_named(name: str) -> CohortDefinition:

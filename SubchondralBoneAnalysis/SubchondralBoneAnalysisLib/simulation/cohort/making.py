@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
+from dataclasses import replace
+from functools import partial
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from threading import Thread
@@ -18,9 +20,11 @@ import SimpleITK as sitk
 from JointQuantLib.job import Progress
 from SubchondralBoneAnalysisLib.cohort_folder import BONES, COHORT, PARTICIPANTS, PATCHES, TRUTH, write_rows
 from SubchondralBoneAnalysisLib.simulation.cohort.block_patient import (
+    PlacedBlock,
     block_patch_rows,
     blocks_of,
     ct_of_blocks,
+    lying_otherwise,
     misplacement_rows,
     mr_of_blocks,
 )
@@ -42,6 +46,8 @@ LOOK_EVERY_S = 0.5  # for a stop, while patients are made
 CORNERS_LPS = ((0.0, 0.0, 0.0), (100.0, 0.0, 0.0), (0.0, 100.0, 0.0))  # mm; they tell all of a rigid transform
 BEST_OF = 4000  # patients of whom the best area under the ROC curve is that of
 
+Scan = tuple[DrawnPatient, Callable[[Path], Iterator[tuple[str, Volume]]]]  # and what it writes into its folder
+
 
 def make_cohort(definition: CohortDefinition, folder: Path, progress: Progress, jobs: int = 1) -> dict[str, Any]:
     """Write a cohort into a folder that is there; see `cohort_folder` for what it then holds.
@@ -50,12 +56,13 @@ def make_cohort(definition: CohortDefinition, folder: Path, progress: Progress, 
     :returns: what cohort.json says.
     :raises Cancelled: the user stopped it.
     """
-    made = dict.fromkeys(range(definition.patients))
+    made: dict[int, list[tuple[dict[str, object], str]]] = dict.fromkeys(range(definition.patients))
     progress.step(0.0, f"Simulating {definition.patients} patients")
-    for count, (number, row, digest) in enumerate(_made(definition, folder, progress, jobs), 1):
-        made[number] = (row, digest)
+    for count, (number, scans) in enumerate(_made(definition, folder, progress, jobs), 1):
+        made[number] = scans
         progress.step(0.98 * count / definition.patients, f"Simulated {count} of {definition.patients} patients")
-    write_rows(folder / PARTICIPANTS, [row for row, _ in made.values()])
+    participants = [one for scans in made.values() for one in scans]
+    write_rows(folder / PARTICIPANTS, [row for row, _ in participants])
     said = definition.as_json() | {
         "sha256_of_definition": definition.sha256,
         "images": "simulated",
@@ -69,7 +76,7 @@ def make_cohort(definition: CohortDefinition, folder: Path, progress: Progress, 
                 areas_of([DrawnPatient(definition, n).patient for n in range(definition.patients)], _known(definition))
             ),
         },
-        "sha256_of_participants": {f"sub-{number + 1:04d}": digest for number, (_, digest) in made.items()},
+        "sha256_of_participants": {row["participant_id"]: digest for row, digest in participants},
     }
     said |= _compared(definition, said["sha256_of_participants"])
     (folder / COHORT).write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
@@ -100,37 +107,40 @@ def _compared(definition: CohortDefinition, made: dict[str, str]) -> dict[str, A
     return {}
 
 
-def make_participant(definition: CohortDefinition, number: int, folder: Path) -> tuple[dict[str, object], str]:
-    """Write the folder of one patient; returns the row of participants.csv and the SHA-256 of all that was simulated.
+def make_patient(definition: CohortDefinition, number: int, folder: Path) -> list[tuple[dict[str, object], str]]:
+    """Write the folders of one patient, one for each scan; returns their rows of participants.csv and SHA-256.
 
-    The digest is that of the row, of voxels and where they are, of tables and of what the transforms do, not of files:
-    compression may differ from one library to the next.
+    The digest is that of what was drawn, of voxels and where they are, of tables and of what the transforms do, not of
+    files: compression may differ from one library to the next.
     """
-    drawn = DrawnPatient(definition, number)
-    place = folder / drawn.name
-    (place / TRUTH).mkdir(parents=True)
-    row, digest = drawn.row(), hashlib.sha256()
-    digest.update(json.dumps(row).encode())
-    for name, volume in (_blocks if definition.what == "blocks" else _knee)(drawn, place):
-        place_of = np.round([*volume.spacing_mm, *volume.origin_lps, *volume.direction_lps], 6) + 0.0
-        digest.update(name.encode() + place_of.tobytes() + np.ascontiguousarray(volume.array).tobytes())
-        write_volume(place / name, volume.array, volume)
-    for table in (place / PATCHES, *sorted((place / TRUTH).glob("*.csv"))):
-        if table.is_file():
-            digest.update(table.read_bytes())
-    for path in sorted(place.glob("*.tfm")):
-        moved = sitk.ReadTransform(str(path))
-        corners = [moved.TransformPoint(corner) for corner in CORNERS_LPS]
-        digest.update(path.name.encode() + (np.round(corners, 6) + 0.0).tobytes())
-    return row, digest.hexdigest()
+    images = _blocks if definition.what == "blocks" else _knee
+    made = []
+    for drawn, volumes in images(DrawnPatient(definition, number)):
+        place = folder / drawn.name
+        (place / TRUTH).mkdir(parents=True)
+        row, digest = drawn.row(), hashlib.sha256()
+        digest.update(json.dumps(row).encode())
+        for name, volume in volumes(place):
+            place_of = np.round([*volume.spacing_mm, *volume.origin_lps, *volume.direction_lps], 6) + 0.0
+            digest.update(name.encode() + place_of.tobytes() + np.ascontiguousarray(volume.array).tobytes())
+            write_volume(place / name, volume.array, volume)
+        for table in (place / PATCHES, *sorted((place / TRUTH).glob("*.csv"))):
+            if table.is_file():
+                digest.update(table.read_bytes())
+        for path in sorted(place.glob("*.tfm")):
+            moved = sitk.ReadTransform(str(path))
+            corners = [moved.TransformPoint(corner) for corner in CORNERS_LPS]
+            digest.update(path.name.encode() + (np.round(corners, 6) + 0.0).tobytes())
+        made.append((row | drawn.protocol(), digest.hexdigest()))
+    return made
 
 
 def _made(
     definition: CohortDefinition, folder: Path, progress: Progress, jobs: int
-) -> Iterator[tuple[int, dict[str, object], str]]:
+) -> Iterator[tuple[int, list[tuple[dict[str, object], str]]]]:
     if jobs == 1 or definition.patients == 1:
         for number in range(definition.patients):
-            yield number, *make_participant(definition, number, folder)
+            yield number, make_patient(definition, number, folder)
             progress.check()
         return
     # Spawned, not forked: a process that was forked while its libraries ran threads may hang. Its libraries read how
@@ -139,14 +149,14 @@ def _made(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with ProcessPoolExecutor(jobs, get_context("spawn"), _worker) as pool:
         waiting = {
-            pool.submit(make_participant, definition, number, folder): number for number in range(definition.patients)
+            pool.submit(make_patient, definition, number, folder): number for number in range(definition.patients)
         }
         try:
             while waiting:
                 done, _ = wait(waiting, LOOK_EVERY_S, "FIRST_COMPLETED")
                 progress.check()
                 for future in done:
-                    yield waiting.pop(future), *future.result()
+                    yield waiting.pop(future), future.result()
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
@@ -163,8 +173,14 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _blocks(drawn: DrawnPatient, place: Path) -> Iterator[tuple[str, Volume]]:
-    blocks = blocks_of(drawn.definition, drawn)
+def _blocks(drawn: DrawnPatient) -> Iterator[Scan]:
+    first = blocks_of(drawn.definition, drawn)
+    for scan in range(drawn.definition.scans):
+        again = replace(drawn, scan=scan)
+        yield again, partial(_blocks_of_scan, again, lying_otherwise(first, again) if scan else first)
+
+
+def _blocks_of_scan(drawn: DrawnPatient, blocks: list[PlacedBlock], place: Path) -> Iterator[tuple[str, Volume]]:
     write_rows(place / PATCHES, block_patch_rows(blocks, drawn))
     write_rows(place / TRUTH / "misplaced_in_mr.csv", misplacement_rows(blocks))
     _write_transform(place / "ct_to_mr.tfm", sitk.Euler3DTransform())
@@ -172,7 +188,11 @@ def _blocks(drawn: DrawnPatient, place: Path) -> Iterator[tuple[str, Volume]]:
     yield "mr.nrrd", mr_of_blocks(blocks, drawn)
 
 
-def _knee(drawn: DrawnPatient, place: Path) -> Iterator[tuple[str, Volume]]:
+def _knee(drawn: DrawnPatient) -> Iterator[Scan]:
+    yield drawn, partial(_knee_of_scan, drawn)
+
+
+def _knee_of_scan(drawn: DrawnPatient, place: Path) -> Iterator[tuple[str, Volume]]:
     pair = pair_of(drawn)
     for bone, transform in pair.transforms().items():
         _write_transform(place / f"ct_to_mr_{bone}.tfm", transform)
