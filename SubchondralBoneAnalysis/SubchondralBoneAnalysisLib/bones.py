@@ -39,6 +39,8 @@ END_MM = 6.0  # at the top and the bottom of the volume, where the shafts are to
 LEAST_SHELL_MM3 = 300.0
 LEAST_SHAFT_MM3 = 100.0
 LEAST_PATELLA_MM3 = 1500.0
+FRONT = 0.1  # of the femur lies farther in front than the middle of the patella at the most
+STEP_HU = 28.0
 LEAST_CUT_MM2 = 25.0  # of a section at the border of the volume: less is a tip that nearly ends there
 LEAST_HEIGHT_MM = 30.0  # of femur and tibia: less is no bone end with its shaft
 CORTEX_WITHIN_MM = 1.4
@@ -201,8 +203,7 @@ def shaft_seeds(hu: np.ndarray, voxel_mm: float) -> tuple[np.ndarray, np.ndarray
     """Seeds [k, j, i]: FEMUR above, TIBIA below (with the fibula); and labels 1 tibia, 2 fibula, None without one."""
     slices = max(1, int(END_MM / voxel_mm))
     seeds = np.zeros(hu.shape, np.int32)
-    above = pieces(hu[-slices:] > SHAFT_HU, LEAST_SHAFT_MM3, voxel_mm)
-    seeds[-slices:][np.isin(above, _of_femur(above))] = FEMUR
+    seeds[-slices:][femur_seed(hu[-slices:], voxel_mm)] = FEMUR
     below = pieces(hu[:slices] > SHAFT_HU, LEAST_SHAFT_MM3, voxel_mm)
     order = np.argsort(-np.bincount(below.ravel())[1:]) + 1
     seeds[:slices][np.isin(below, order[:2])] = TIBIA
@@ -214,29 +215,44 @@ def shaft_seeds(hu: np.ndarray, voxel_mm: float) -> tuple[np.ndarray, np.ndarray
     return seeds, fibula
 
 
-def _of_femur(above: np.ndarray) -> list[int]:
-    """The pieces of the top slices that are of the femur: shaft or condyles, and not a patella before them."""
-    sizes = np.bincount(above.ravel())[1:]
-    if not len(sizes):
-        return []
-    rows = [np.nonzero((above == n).any(axis=(0, 2)))[0] for n in range(1, len(sizes) + 1)]
-    middle = rows[int(np.argmax(sizes))].mean()
-    return [n for n, own in enumerate(rows, 1) if own[-1] >= middle]
+def femur_seed(above: np.ndarray, voxel_mm: float) -> np.ndarray:
+    """Bright voxels, bool [k, j, i], of the femur in the top slices: of its shaft or condyles, not of a patella.
+
+    The femur has the largest section there, and the patella lies before its middle. Where a smooth image leaves little
+    of a thin cortex, less bright voxels are taken.
+    """
+    femur = np.zeros(above.shape, bool)
+    sections = pieces(filled_sections(above > SHELL_HU), LEAST_SHAFT_MM3, voxel_mm)
+    if not sections.any():
+        return femur
+    largest = sections == np.argmax(np.bincount(sections.ravel())[1:]) + 1
+    middle = np.nonzero(largest)[1].mean()
+    for level in (SHAFT_HU, SHELL_HU):
+        bright = pieces(largest & (above > level), LEAST_SHAFT_MM3, voxel_mm)
+        behind = np.unique(bright[:, int(np.ceil(middle)) :])
+        femur = np.isin(bright, behind[behind > 0])
+        if femur.any():
+            break
+    return femur
 
 
 def patella_seed(hu: np.ndarray, seeds: np.ndarray, voxel_mm: float) -> np.ndarray:
-    """Where the patella is, bool [k, j, i]: the largest bright piece that no shaft is part of, before the femur."""
-    bright = pieces(hu > SHAFT_HU, LEAST_PATELLA_MM3, voxel_mm)
-    shafts = np.unique(bright[seeds > 0])
-    femur = np.isin(bright, np.unique(bright[seeds == FEMUR])) & (bright > 0)
-    if not femur.any():
-        return np.zeros(hu.shape, bool)
-    middle = np.nonzero(femur.any(axis=(0, 2)))[0].mean()
-    sizes = np.bincount(bright.ravel())
-    for number in np.argsort(-sizes[1:]) + 1:
-        own = bright == number
-        if number not in shafts and sizes[number] and np.nonzero(own.any(axis=(0, 2)))[0].mean() < middle:
-            return own
+    """Where the patella is, bool [k, j, i]: the largest piece of bone before the femur that no shaft is part of.
+
+    It is looked for where it is whole, and in brighter and brighter voxels as long as it hangs on to the femur.
+    """
+    for level in np.arange(SHELL_HU, SHAFT_HU + 1, STEP_HU):
+        bright = pieces(hu > level, LEAST_PATELLA_MM3, voxel_mm)
+        femur = np.isin(bright, np.unique(bright[seeds == FEMUR])) & (bright > 0)
+        if not femur.any():
+            break
+        front = np.quantile(np.nonzero(femur)[1], FRONT)
+        shafts = np.unique(bright[seeds > 0])
+        sizes = np.bincount(bright.ravel())
+        for number in np.argsort(-sizes[1:]) + 1:
+            own = bright == number
+            if number not in shafts and sizes[number] and np.nonzero(own)[1].mean() < front:
+                return own
     return np.zeros(hu.shape, bool)
 
 
