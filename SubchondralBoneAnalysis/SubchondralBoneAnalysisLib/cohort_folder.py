@@ -6,6 +6,7 @@
       sub-0001/
         ct.nrrd  or  ct/     the CT, in HU: NRRD, NIfTI, MHA or a folder of DICOM files
         mr.nrrd  or  mr/     the MR, if there is one
+        mr.json              of an MR that is no DICOM: what its header said of the readout (`mr_readout`), if known
         ct_to_mr.tfm         the rigid transform that takes a place (LPS, mm) in the CT to the same place in the MR
         ct_to_mr_femur.tfm   the same for one bone, where they moved apart; also tibia, patella, fibula
         bones.nrrd           1 femur, 2 tibia, 3 patella, 4 fibula on the grid of the CT, if known

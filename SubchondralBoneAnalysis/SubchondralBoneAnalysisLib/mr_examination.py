@@ -120,7 +120,8 @@ def fitting_knee(
         part.step(0.0, f"Aligning the MR with the {knee.side} knee")
         volume = synthetic.volume if synthetic is not None and LED_BY_SYNTHETIC_CT else None
         try:
-            found.append((knee, register_knee(ct_of(knee, ct), knee.labels, mr.volume, volume, part, knee.side)))
+            here, displaced = ct_of(knee, ct), mr.fat_displacement_lps
+            found.append((knee, register_knee(here, knee.labels, mr.volume, volume, part, knee.side, displaced)))
         except BadInput as error:
             if len(named) == 1:
                 raise BadInput(f"{request.mr}: {error}") from error

@@ -10,6 +10,7 @@ import numpy as np
 from JointQuantLib.errors import BadInput
 from SubchondralBoneAnalysisLib.ct_reading.dicom_planes import is_dicom, planes_in, planes_of
 from SubchondralBoneAnalysisLib.ct_reading.hounsfield_check import check_hounsfield
+from SubchondralBoneAnalysisLib.mr_readout import fat_displacement
 from SubchondralBoneAnalysisLib.volume import Volume, read_volume
 
 DO = "give one MR series of the knee, as a DICOM folder, NRRD, NIfTI, MHA or MHD"
@@ -29,12 +30,14 @@ class KneeMr:
     :param whole_numbers: whether all its values are whole numbers of 16 bit, as scanners write them.
     :param series: which DICOM series it is; the name of the file for other formats.
     :param side: "left" or "right" where DICOM says so, else None.
+    :param fat_displacement_lps: [3] mm, as `fat_displacement` reads it; None where no header tells.
     """
 
     volume: Volume
     whole_numbers: bool
     series: str
     side: str | None
+    fat_displacement_lps: np.ndarray | None = None
 
     @property
     def stored(self) -> np.ndarray:
@@ -75,7 +78,8 @@ def read_mr(path: str | Path) -> KneeMr:
     array = volume.array.astype(np.float32)
     whole = bool(volume.array.dtype.kind in "iub" and volume.array.min() >= -32768 and volume.array.max() <= 65535)
     whole &= volume.array.min() >= 0 or volume.array.max() <= 32767
-    return KneeMr(replace(volume, array=np.ascontiguousarray(array)), whole, series, side)
+    displaced = fat_displacement(path, volume)
+    return KneeMr(replace(volume, array=np.ascontiguousarray(array)), whole, series, side, displaced)
 
 
 def check_mr_side(mr: KneeMr, side: str, path: Path, by: str) -> None:

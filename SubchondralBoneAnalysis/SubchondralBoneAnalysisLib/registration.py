@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
 import SimpleITK as sitk
 
 from JointQuantLib.job import Progress
@@ -59,7 +60,13 @@ class KneeRegistration:
 
 
 def register_knee(
-    ct: Volume, labels: Volume, mr: Volume, synthetic: Volume | None, progress: Progress, side: str
+    ct: Volume,
+    labels: Volume,
+    mr: Volume,
+    synthetic: Volume | None,
+    progress: Progress,
+    side: str,
+    fat_displacement_lps: np.ndarray | None = None,
 ) -> KneeRegistration:
     """Find the knee of a CT and each of its bones in an MR, and judge what was found.
 
@@ -69,9 +76,11 @@ def register_knee(
     :param mr: any orientation and contrast; it is not resampled.
     :param synthetic: synthetic CT on the grid of the MR; None to register without.
     :param side: "left" or "right", of the knee in the CT.
+    :param fat_displacement_lps: [3] mm, the way by which the MR shows fat displaced to one side or the other, where its
+        header tells (`mr_readout`); else it is estimated from the image, which is less sure.
     :raises BadInput: the MR is of the other knee or of somebody else, or shows too little of the knee.
     """
-    found = move_bones(ct, labels, mr, synthetic, progress.part(0.0, 0.75))
+    found = move_bones(ct, labels, mr, synthetic, progress.part(0.0, 0.75), fat_displacement_lps)
     progress.step(0.75, "Looking how well the bones fit")
     qualities = _qualities(ct, labels, mr, synthetic, found)
     other_side = False

@@ -154,6 +154,7 @@ def answers(work: Path) -> list[dict]:
 
 
 def _ours(pair: Pair, synthesis: bool) -> dict:
+    from SubchondralBoneAnalysisLib.mr_readout import fat_displacement
     from SubchondralBoneAnalysisLib.registration import register_knee
 
     synthetic, took = None, 0.0
@@ -164,7 +165,8 @@ def _ours(pair: Pair, synthesis: bool) -> dict:
             began = time.process_time()
             synthetic = synthesize_ct(pair.mr, device="cpu").volume
             took = time.process_time() - began
-        found = register_knee(pair.ct, pair.labels, pair.mr, synthetic, Progress("none"), pair.side)
+        displaced = fat_displacement(pair.mr_of.mr, pair.mr)
+        found = register_knee(pair.ct, pair.labels, pair.mr, synthetic, Progress("none"), pair.side, displaced)
     except NoWeights:
         raise
     except BadInput as refusal:

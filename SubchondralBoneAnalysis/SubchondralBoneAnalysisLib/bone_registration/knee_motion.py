@@ -39,6 +39,12 @@ FLEXIONS_DEG = (-12.0, 0.0, 12.0)  # of a bone against the whole knee, from whic
 TOO_LITTLE = "the MR does not show enough of the knee to be found in it: give an MR of the whole knee."
 JUST_LOOKING = BRIGHTNESS_FIRST + 1  # steps of a fit: brightness is fitted, and the motion not yet
 LEAST_POINTS = 800  # voxels of the MR near a bone; fewer hold no bone
+# By which the MR must be told better with fat displaced to one side than to the other, for that side to be believed:
+# with gradient echoes of fat and marrow in bright bone the difference is less, and may point to the wrong side.
+CLEARLY_TOLD = 0.01
+
+
+Fat = tuple[float, float]  # its displacement in mm along the axes (i, j) of the MR
 
 
 @dataclass(frozen=True)
@@ -131,12 +137,40 @@ class _SeenImage:
         return self.by_blur[blur_mm]
 
 
-def move_bones(ct: Volume, labels: Volume, mr: Volume, synthetic: Volume | None, progress: Progress) -> KneeMotion:
+@dataclass(frozen=True, eq=False)
+class _RoughBone:
+    """A bone near its place: from there it is laid finely."""
+
+    name: str
+    motion: Pose
+    centre_lps: np.ndarray
+    stage: Stage
+
+
+@dataclass(frozen=True, eq=False)
+class _Scene:
+    """What all bones are laid in: the image that leads, and the MR itself, which decides."""
+
+    ct: Volume
+    labels: Volume
+    leading: _SeenImage
+    last: _SeenImage
+
+
+def move_bones(
+    ct: Volume,
+    labels: Volume,
+    mr: Volume,
+    synthetic: Volume | None,
+    progress: Progress,
+    fat_displacement_lps: np.ndarray | None = None,
+) -> KneeMotion:
     """Find the knee of a CT in an MR, and each of its bones.
 
     :param labels: of the bones on the grid of the CT, as in `bones.NAMES`.
     :param synthetic: synthetic CT on the grid of the MR, which leads the search and the first stages; the last look at
         the MR itself.
+    :param fat_displacement_lps: [3] mm, the way by which fat is displaced to one side or the other, where it is known.
     :raises BadInput: neither femur nor tibia is in both images.
     """
     leading = _SeenImage.of(mr if synthetic is None else _above_air(synthetic))
@@ -149,17 +183,42 @@ def move_bones(ct: Volume, labels: Volume, mr: Volume, synthetic: Volume | None,
     centre = middle_of(labels, tuple(NAMES))
     progress.step(0.2, "Laying the whole knee of the CT on the MR")
     knee, stages, score = _whole_knee(ct, labels, leading, starts, centre)
-    bones, fat = {}, (0.0, 0.0)
+    scene, rough = _Scene(ct, labels, leading, last), []
     for part, name in enumerate(present):
-        progress.step(0.35 + 0.65 * part / len(present), f"Laying the {name} of the CT on the MR")
-        beside = [bone.motion for bone in bones.values()]
-        first = [knee, *beside] if name == "patella" else _bent(knee, labels)
-        found = _bone(ct, labels, name, first, leading, last, not bones, fat)
-        if found is not None:
-            bones[name], fat = found
+        progress.step(0.35 + 0.3 * part / len(present), f"Laying the {name} of the CT on the MR")
+        beside = [bone.motion for bone in rough]
+        one = _rough(scene, name, [knee, *beside] if name == "patella" else _bent(knee, labels))
+        rough += [one] if one is not None else []
+    bones, fat = _laid_finely(scene, rough, fat_displacement_lps, progress.part(0.65, 1.0))
     if not {"femur", "tibia"} & set(bones):
         raise BadInput("the MR shows neither the femur nor the tibia of the CT: give an MR of the same knee.")
     return KneeMotion(knee, centre, score, stages, bones, fat)
+
+
+def _laid_finely(
+    scene: _Scene, rough: list[_RoughBone], fat_displacement_lps: np.ndarray | None, progress: Progress
+) -> tuple[dict[str, BoneMotion], Fat]:
+    """All bones, and the displacement of fat, which the first of them tells for all."""
+    bones: dict[str, BoneMotion] = {}
+    fat: Fat | None = None
+    for part, bone in enumerate(rough):
+        progress.step(part / len(rough), f"Laying the {bone.name} of the CT on the MR, finely")
+        if fat is None and fat_displacement_lps is not None:
+            found = _by_known_displacement(scene, bone, scene.last.axes.directions[:, :2].T @ fat_displacement_lps)
+        else:
+            found = _fine(scene, bone, fat or (0.0, 0.0), fat is None)
+        if found is not None:
+            bones[bone.name], fat = found
+    return bones, fat or (0.0, 0.0)
+
+
+def _by_known_displacement(scene: _Scene, bone: _RoughBone, known: np.ndarray) -> tuple[BoneMotion, Fat] | None:
+    """The bone with fat displaced to the side by which the MR is told better; where neither clearly is, by its fit."""
+    tried = [_fine(scene, bone, tuple((sign * known).tolist()), False) for sign in (1, -1)]
+    told = [-1.0 if one is None else one[0].stages[-1].similarity_after for one in tried]
+    if abs(told[0] - told[1]) < CLEARLY_TOLD:
+        return _fine(scene, bone, (0.0, 0.0), True)
+    return tried[int(np.argmax(told))]
 
 
 def _bent(knee: Pose, labels: Volume) -> list[Pose]:
@@ -211,45 +270,42 @@ def _whole_knee(
     return motion, (stage,), start.score
 
 
-def _bone(
-    ct: Volume,
-    labels: Volume,
-    name: str,
-    starts: list[Pose],
-    leading: _SeenImage,
-    last: _SeenImage,
-    fat_free: bool,
-    fat: tuple[float, float],
-) -> tuple[BoneMotion, tuple[float, float]] | None:
-    """One bone from the best of some starts; None where too little of it is in the MR.
-
-    :param fat_free: whether the displacement of fat is found with this bone; else it is taken as given.
-    """
-    number = REGISTERED[name]
-    centre = middle_of(labels, (number,))
-    began = time.monotonic()
-    tried = []
+def _rough(scene: _Scene, name: str, starts: list[Pose]) -> _RoughBone | None:
+    """One bone from the best of some starts; None where too little of it is in the MR."""
+    number, began, tried = REGISTERED[name], time.monotonic(), []
+    centre = middle_of(scene.labels, (number,))
     for start in starts:
-        found = _fitted(ct, labels, (number,), start, leading, ROUGH, (0.0, 0.0), False)
+        found = _fitted(scene.ct, scene.labels, (number,), start, scene.leading, ROUGH, (0.0, 0.0), False)
         if found is not None:
             tried.append((found[1][-1].explained, start, found))
     if not tried:
         return None
     _, start, (motion, fits, _) = max(tried, key=lambda one: one[0])
     moved = apart(start, motion, centre)
-    stages = [Stage("bone by itself", fits[0].explained_before, fits[-1].explained, *moved, _since(began))]
-    for image, levels, label in _last_stages(leading, last):
+    stage = Stage("bone by itself", fits[0].explained_before, fits[-1].explained, *moved, _since(began))
+    return _RoughBone(name, motion, centre, stage)
+
+
+def _fine(scene: _Scene, bone: _RoughBone, fat: Fat, fat_free: bool) -> tuple[BoneMotion, Fat] | None:
+    """The bone as exactly as the images tell; None where too little of it is in the MR.
+
+    :param fat_free: whether the displacement of fat is found with this bone; else it is taken as given.
+    """
+    numbers, motion, stages = (REGISTERED[bone.name],), bone.motion, [bone.stage]
+    for image, levels, label in _last_stages(scene.leading, scene.last):
         began = time.monotonic()
-        found = _fitted(ct, labels, (number,), motion, image, levels, fat, fat_free and image is last)
+        free = fat_free and image is scene.last
+        found = _fitted(scene.ct, scene.labels, numbers, motion, image, levels, fat, free)
         if found is None:
             return None
         finer, fits, fat = found
         # Before and after are told at one and the same level: a sharper image is harder to predict.
-        at_last = _fitted(ct, labels, (number,), motion, image, levels[-1:], fat, False, JUST_LOOKING)
+        at_last = _fitted(scene.ct, scene.labels, numbers, motion, image, levels[-1:], fat, False, JUST_LOOKING)
         before = at_last[1][0].explained_before if at_last else fits[-1].explained_before
-        stages.append(Stage(label, before, fits[-1].explained, *apart(motion, finer, centre), _since(began)))
+        moved = apart(motion, finer, bone.centre_lps)
+        stages.append(Stage(label, before, fits[-1].explained, *moved, _since(began)))
         motion = finer
-    return BoneMotion(name, motion, centre, tuple(stages)), fat
+    return BoneMotion(bone.name, motion, bone.centre_lps, tuple(stages)), fat
 
 
 def _last_stages(leading: _SeenImage, last: _SeenImage) -> list[tuple[_SeenImage, tuple[Level, ...], str]]:
@@ -268,7 +324,7 @@ def _fitted(
     fat: tuple[float, float],
     fat_free: bool,
     most_steps: int = MOST_STEPS,
-) -> tuple[Pose, list[TissueFit], tuple[float, float]] | None:
+) -> tuple[Pose, list[TissueFit], Fat] | None:
     """The motion after all levels, what each gave, and the displacement of fat."""
     axes = image.axes
     to_axes = Pose(axes.directions.T, -axes.directions.T @ axes.origin_lps)

@@ -13,7 +13,7 @@ from SubchondralBoneAnalysisLib.simulation.ct_scanner.ct_profile import CtProfil
 from SubchondralBoneAnalysisLib.simulation.ct_scanner.ct_profiles import CT_PROFILES
 from SubchondralBoneAnalysisLib.simulation.ct_scanner.varied_profile import VARIED, varied_profile
 from SubchondralBoneAnalysisLib.simulation.microstructure.families import MICRO_CT
-from SubchondralBoneAnalysisLib.simulation.mr_scanner.mr_profile import MrScan
+from SubchondralBoneAnalysisLib.simulation.mr_scanner.mr_profile import MrProfile, MrScan
 from SubchondralBoneAnalysisLib.simulation.mr_scanner.mr_profiles import MR_PROFILES
 from SubchondralBoneAnalysisLib.simulation.population.patient import Patient
 
@@ -91,7 +91,12 @@ class DrawnPatient:
     @cached_property
     def mr_scan(self) -> MrScan:
         """The MR scan of the patient."""
-        return MR_PROFILES[self._choices[2]].of_scan(self.rng("mr scan"), self.definition.nuisance)
+        return self.mr_profile.of_scan(self.rng("mr scan"), self.definition.nuisance)
+
+    @property
+    def mr_profile(self) -> MrProfile:
+        """The protocol of the MR scan."""
+        return MR_PROFILES[self._choices[2]]
 
     def row(self) -> dict[str, object]:
         """The row of participants.csv."""

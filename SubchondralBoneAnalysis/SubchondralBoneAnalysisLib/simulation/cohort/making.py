@@ -33,6 +33,7 @@ from SubchondralBoneAnalysisLib.simulation.cohort.drawn_patient import DrawnPati
 from SubchondralBoneAnalysisLib.simulation.cohort.fixed import FIXED, definition_named, digests_of
 from SubchondralBoneAnalysisLib.simulation.cohort.knee_patient import grids_of, knee_patch_rows, pair_of
 from SubchondralBoneAnalysisLib.simulation.cohort.stored_mr import stored_mr
+from SubchondralBoneAnalysisLib.simulation.mr_scanner.mr_header import mr_header
 from SubchondralBoneAnalysisLib.simulation.population.best_score import (
     OF_CUBES,
     OF_KNEES,
@@ -202,6 +203,8 @@ def _knee_of_scan(drawn: DrawnPatient, place: Path) -> Iterator[tuple[str, Volum
     yield BONES, pair.ct_labels(ct)
     yield f"{TRUTH}/bones_mr.nrrd", pair.mr_labels(mr)
     yield "ct.nrrd", pair.ct(drawn.ct_scan, ct, drawn.noise_seed("ct"))
+    header = mr_header(drawn.mr_profile, mr.array.shape)
+    (place / "mr.json").write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
     yield "mr.nrrd", stored_mr(pair.mr(drawn.mr_scan, mr, drawn.noise_seed("mr")))
 
 
