@@ -12,7 +12,15 @@ from JointQuantLib.errors import BadInput
 from JointQuantLib.job import Progress
 from SubchondralBoneAnalysisLib.bone_registration.bone_window import bone_window
 from SubchondralBoneAnalysisLib.bone_registration.global_search import find_starts
-from SubchondralBoneAnalysisLib.bone_registration.knee_motion import move_bones, slices_last
+from SubchondralBoneAnalysisLib.bone_registration.knee_motion import (
+    Stage,
+    _by_known_displacement,
+    _RoughBone,
+    _Scene,
+    _SeenImage,
+    move_bones,
+    slices_last,
+)
 from SubchondralBoneAnalysisLib.bone_registration.motion_of_bone import (
     apart,
     inverse,
@@ -144,6 +152,17 @@ def test_without_the_displacement_of_fat_the_bone_would_be_pulled_along():
     freed, _ = _fit(ct, labels, mr, Pose())
     assert apart(held, Pose(), np.zeros(3))[0] > 0.5
     assert apart(freed, Pose(), np.zeros(3))[0] < 0.3
+
+
+@pytest.mark.parametrize("known", [0.8, -0.8])
+def test_a_displacement_that_a_header_tells_is_taken_to_the_side_where_the_mr_shows_it(known):
+    ct, labels, mr = _phantom(Pose(), 0.8)
+    image = _SeenImage.of(mr)
+    start = turned_and_moved(np.zeros(3), np.array([0.5, 0.4, -0.3]), np.zeros(3))
+    rough = _RoughBone("femur", start, np.zeros(3), Stage("bone by itself", 0.0, 0.5, 0.0, 0.0, 0.0))
+    bone, fat = _by_known_displacement(_Scene(ct, labels, image, image), rough, np.array([known, 0.0]))
+    assert fat == pytest.approx((0.8, 0.0))
+    assert apart(bone.motion, Pose(), np.zeros(3))[0] < 0.15
 
 
 def test_a_window_beside_the_image_is_none():

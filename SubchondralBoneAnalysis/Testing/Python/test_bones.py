@@ -10,7 +10,7 @@ import pytest
 from scipy import ndimage
 
 from SubchondralBoneAnalysisLib.bone_finding.bone_filling import filled
-from SubchondralBoneAnalysisLib.bones import NAMES, KneeBones, find_bones
+from SubchondralBoneAnalysisLib.bones import FEMUR, NAMES, KneeBones, femur_seed, find_bones, patella_seed
 from SubchondralBoneAnalysisLib.simulation.simulated_knee_ct import SimulatedKnee
 from SubchondralBoneAnalysisLib.volume import Volume, read_volume
 
@@ -171,3 +171,32 @@ def test_the_bones_of_a_real_knee_are_four_pieces(shared_data):
     assert 90 < millilitres["femur"] < 150
     assert 75 < millilitres["tibia"] < 130
     assert found.bones["patella"].cut_by_view == ("anterior",)
+
+
+def front_and_back(femur_hu: float) -> np.ndarray:
+    """Bright voxels of 1 mm: a ring of femur (48 mm wide, closed below by a condyle) and a patella before it."""
+    k, j, i = np.indices((60, 110, 80)).astype(float)
+    away = np.hypot(j - 75.0, i - 40.0)
+    hu = np.where((away < 24) & (away > 21.5), femur_hu, 30.0)
+    condyle = np.sqrt((j - 72.0) ** 2 + (i - 40.0) ** 2 + (k - 18.0) ** 2)
+    hu[condyle < 18] = 420.0
+    hu[(condyle >= 18) & (away < 21.5) & (k < 36)] = 210.0
+    hu[(np.abs(j - 25) < 9) & (np.abs(i - 40) < 16) & (k > 30)] = 500.0
+    return hu
+
+
+@pytest.mark.parametrize("femur_hu", [600.0, 220.0])
+def test_a_patella_in_the_top_slices_is_not_taken_for_the_femur(femur_hu):
+    seed = femur_seed(front_and_back(femur_hu)[-6:], 1.0)
+    assert seed.any()
+    assert np.nonzero(seed)[1].min() > 45
+
+
+@pytest.mark.parametrize("femur_hu", [600.0, 220.0])
+def test_a_bright_condyle_that_hangs_on_to_the_femur_is_not_taken_for_the_patella(femur_hu):
+    hu = front_and_back(femur_hu)
+    seeds = np.zeros(hu.shape, np.int32)
+    seeds[-6:][femur_seed(hu[-6:], 1.0)] = FEMUR
+    patella = patella_seed(hu, seeds, 1.0)
+    assert patella.any()
+    assert np.nonzero(patella)[1].max() < 40
