@@ -32,6 +32,8 @@ VOXEL_MM = 0.7  # of the grid on which bones are taken apart
 SMOOTHING_MM = 0.6
 FINE_MM = 0.4  # for thin shells
 SHELL_HU = 160.0  # well above muscle and contrast-free blood, below the thinnest cortex after smoothing
+LOWER_SHELLS_HU = (135.0, 110.0)  # where a bone falls to pieces at that: thin cortex in a smooth CT
+WHOLE = 0.2  # of the larger one of femur and tibia; less of the other is a part of it
 SOFT_HU = 90.0  # below it lies soft tissue, or marrow without bone in it
 METAL_AS_HU = 120  # neither bone nor soft tissue
 SHAFT_HU = 300.0
@@ -39,6 +41,8 @@ END_MM = 6.0  # at the top and the bottom of the volume, where the shafts are to
 LEAST_SHELL_MM3 = 300.0
 LEAST_SHAFT_MM3 = 100.0
 LEAST_PATELLA_MM3 = 1500.0
+CORTEX_GAP_MM = 2.5  # in the cortex of a femur, as thin as it is in a smooth image
+MOST_OVERLAP_MM = 25.0  # in height, of femur and tibia
 FRONT = 0.1  # of the femur lies farther in front than the middle of the patella at the most
 STEP_HU = 28.0
 LEAST_CUT_MM2 = 25.0  # of a section at the border of the volume: less is a tip that nearly ends there
@@ -129,6 +133,23 @@ def find_bones(ct: Volume, metal: np.ndarray | None = None) -> KneeBones:
 
 
 def bone_solids(hu: np.ndarray, voxel_mm: float, fine: np.ndarray) -> dict[int, np.ndarray]:
+    """The filled bones, as `solids_of_shells`, of shells that are as bright as can be without falling to pieces."""
+    first = solids_of_shells(hu, voxel_mm, fine, SHELL_HU)
+    if are_whole(first):
+        return first
+    lower = (solids_of_shells(hu, voxel_mm, fine, shell_hu) for shell_hu in LOWER_SHELLS_HU)
+    return next((solids for solids in lower if are_whole(solids)), first)
+
+
+def are_whole(solids: dict[int, np.ndarray]) -> bool:
+    """Whether femur and tibia are both more than a part of themselves; of one bone alone nothing can be said."""
+    if not {FEMUR, TIBIA} <= set(solids):
+        return True
+    sizes = [np.count_nonzero(solids[number]) for number in (FEMUR, TIBIA)]
+    return min(sizes) >= WHOLE * max(sizes)
+
+
+def solids_of_shells(hu: np.ndarray, voxel_mm: float, fine: np.ndarray, shell_hu: float) -> dict[int, np.ndarray]:
     """The filled bones, bool [k, j, i], of a smoothed CT on upright cubic voxels, by their numbers.
 
     The shafts in the top and the bottom slices are seeds: the femur above, tibia and fibula below. What is bright and
@@ -136,8 +157,9 @@ def bone_solids(hu: np.ndarray, voxel_mm: float, fine: np.ndarray) -> dict[int, 
     (where bones touch). The patella is the largest bright piece in front that belongs to no shaft.
 
     :param fine: the same with less smoothing, in which thin shells are seen.
+    :param shell_hu: above which a voxel is of a shell.
     """
-    shell = pieces(hu > SHELL_HU, LEAST_SHELL_MM3, voxel_mm)
+    shell = pieces(hu > shell_hu, LEAST_SHELL_MM3, voxel_mm)
     seeds, fibula_seed = shaft_seeds(hu, voxel_mm)
     seeds[patella_seed(hu, seeds, voxel_mm)] = PATELLA
     owner = np.zeros(hu.shape, np.int32)
@@ -145,7 +167,7 @@ def bone_solids(hu: np.ndarray, voxel_mm: float, fine: np.ndarray) -> dict[int, 
         piece = shell[box] == number
         inside = [int(n) for n in np.unique(seeds[box][piece]) if n]
         if len(inside) > 1:
-            owner[box][piece] = apart(hu[box], piece, seeds[box], voxel_mm)[piece]
+            owner[box][piece] = apart(hu[box], piece, seeds[box], voxel_mm, shell_hu)[piece]
         elif inside:
             owner[box][piece] = inside[0]
     owner = with_thin_shells(owner, fine, voxel_mm)
@@ -222,10 +244,14 @@ def femur_seed(above: np.ndarray, voxel_mm: float) -> np.ndarray:
     of a thin cortex, less bright voxels are taken.
     """
     femur = np.zeros(above.shape, bool)
-    sections = pieces(filled_sections(above > SHELL_HU), LEAST_SHAFT_MM3, voxel_mm)
-    if not sections.any():
+    # All slices together, and gaps closed: a thin cortex is broken in each of them.
+    gap = int(np.ceil(CORTEX_GAP_MM / voxel_mm))
+    outline = np.pad((above > SHELL_HU).any(axis=0), gap)
+    outline = ndimage.binary_fill_holes(ndimage.binary_closing(outline, iterations=gap))[gap:-gap, gap:-gap]
+    sections, count = ndimage.label(outline)
+    if not count:
         return femur
-    largest = sections == np.argmax(np.bincount(sections.ravel())[1:]) + 1
+    largest = np.broadcast_to(sections == np.argmax(np.bincount(sections.ravel())[1:]) + 1, above.shape)
     middle = np.nonzero(largest)[1].mean()
     for level in (SHAFT_HU, SHELL_HU):
         bright = pieces(largest & (above > level), LEAST_SHAFT_MM3, voxel_mm)
@@ -256,14 +282,24 @@ def patella_seed(hu: np.ndarray, seeds: np.ndarray, voxel_mm: float) -> np.ndarr
     return np.zeros(hu.shape, bool)
 
 
-def apart(hu: np.ndarray, shell: np.ndarray, seeds: np.ndarray, voxel_mm: float) -> np.ndarray:
+def apart(hu: np.ndarray, shell: np.ndarray, seeds: np.ndarray, voxel_mm: float, shell_hu: float) -> np.ndarray:
     """A piece of shell as labels of the seeds in it: parted at the dark line between the bones, else at their neck."""
-    parts, threshold = parted_by_brightness(hu, shell, seeds, SHELL_HU)
-    if threshold <= CLEAR_HU:
+    parts, threshold = parted_by_brightness(hu, shell, seeds, shell_hu)
+    whole = are_whole({number: parts == number for number in (FEMUR, TIBIA) if (parts == number).any()})
+    if threshold <= CLEAR_HU and whole and not in_each_other(parts, voxel_mm):
         return parts
     # Filled slice by slice across the leg: in other directions, bones that touch enclose what lies between them.
     by_shape = parted_by_thickness(filled_sections(shell), np.where(shell, seeds, 0), voxel_mm)
     return parts if by_shape is None else np.where(shell, by_shape, 0)
+
+
+def in_each_other(parts: np.ndarray, voxel_mm: float) -> bool:
+    """Whether femur and tibia overlap in height by more than condyles and eminence do: part of one is of the other.
+
+    So it comes out where a thin cortex above the condyles is darker than what is between condyles and tibia.
+    """
+    bottom, top = (np.nonzero((parts == number).any(axis=(1, 2)))[0] for number in (FEMUR, TIBIA))
+    return bool(len(bottom) and len(top) and (top[-1] - bottom[0]) * voxel_mm > MOST_OVERLAP_MM)
 
 
 def side_of(solids: dict[int, np.ndarray]) -> str | None:

@@ -1,8 +1,9 @@
 """Real knee MR: what its synthetic CT is like, whether a known motion is found again, whether strangers are refused.
 
 No real CT and MR of one knee are at hand. For a known truth the CT is made of the MR itself: its synthetic CT, seen
-from an oblique grid of 0.5 mm, with the noise of a CT and its bones found as in any CT; or the MR with its contrast
-inverted. That is a check of the geometry from end to end, no measure of accuracy: the appearance is the MR's own.
+from an oblique grid of 0.5 mm, with the noise of a CT; or the MR with its contrast inverted. Its femur and tibia are
+what is bright in the synthetic CT above and below the joint, whose height was told by eye. That is a check of the
+geometry from end to end, no measure of accuracy: the appearance is the MR's own.
 Pictures are written to the folder that JOINTQUANT_KNEE_PICTURES names.
 """
 
@@ -24,7 +25,6 @@ from knee_registration_truth import (
     mirrored,
     motion_of,
     moved,
-    subchondral_places,
     turned_about,
 )
 from scipy import ndimage
@@ -33,7 +33,7 @@ from scipy.spatial.transform import Rotation
 from JointQuantLib.errors import BadInput
 from JointQuantLib.job import Progress
 from SubchondralBoneAnalysisLib.bone_finding.knee_grid import image_of
-from SubchondralBoneAnalysisLib.bones import KneeBones, find_bones
+from SubchondralBoneAnalysisLib.bones import find_bones
 from SubchondralBoneAnalysisLib.simulation.simulated_knee_ct import SimulatedKnee
 from SubchondralBoneAnalysisLib.volume import Volume, read_volume
 from SubchondralBoneAnalysisLib.voxel_index import to_lps
@@ -92,6 +92,9 @@ RINGS = {
         Ring("femoral shaft", (14, 40, 113), (8.0, 24.0), (150.0, 210.0)),
     ),
 }
+JOINT_ROW = {"DESS": 325, "MESE": 146}  # between femur and tibia
+BONE_HU, BONE_BLUR_MM, OPENED_MM = 150.0, 0.5, 2.0
+NEAR_JOINT_MM = 15.0  # from the other bone: where errors are measured
 BALL_MM = 2.5
 CORTEX_HU = 250.0
 SOFT_HU = 150.0  # below it, beyond the cortex
@@ -168,15 +171,32 @@ def same_rows(name: str, mr: Volume, synthetic: Volume) -> list[dict]:
     """Each known motion: a CT made of the MR, and the MR registered to it in both ways."""
     rng = np.random.default_rng([SEED, *name.encode()])
     rows = []
+    bones = rough_bones(synthetic, JOINT_ROW[name])
     for number in range(MOTIONS):
         motion = known_motion(rng, mr)
-        ct = made_ct(synthetic, motion, rng)
-        bones = find_bones(ct)
-        rows += _registered(name, f"its synthetic CT, motion {number + 1}", ct, bones, mr, synthetic, motion)
+        ct, labels = made_ct(synthetic, motion, rng), made_labels(bones, motion)
+        rows += _registered(name, f"its synthetic CT, motion {number + 1}", ct, labels, mr, synthetic, motion)
         if number == 0:
             strange = made_ct(inverted(mr), motion, rng)
-            rows += _registered(name, "the MR inverted and noisier, motion 1", strange, bones, mr, None, motion)
+            rows += _registered(name, "the MR inverted and noisier, motion 1", strange, labels, mr, None, motion)
     return rows
+
+
+def rough_bones(synthetic: Volume, joint_row: int) -> Volume:
+    """Femur (1) and tibia (2) of a sagittal synthetic CT: the largest bright body above and below a row, filled."""
+    spacing = np.array(synthetic.spacing_mm)
+    bright = ndimage.gaussian_filter(synthetic.array.astype(np.float32), BONE_BLUR_MM / spacing) > BONE_HU
+    labels = np.zeros(bright.shape, np.uint8)
+    for number, rows in ((1, slice(0, joint_row)), (2, slice(joint_row, None))):
+        part = np.zeros_like(bright)
+        part[:, rows] = bright[:, rows]
+        filled = np.stack([ndimage.binary_fill_holes(part[:, j]) for j in range(part.shape[1])], axis=1)
+        away = ndimage.distance_transform_edt(filled, spacing)
+        cores, _ = ndimage.label(away > OPENED_MM)
+        core = cores == np.argmax(np.bincount(cores.ravel())[1:]) + 1
+        near = ndimage.distance_transform_edt(~core, spacing) <= OPENED_MM
+        labels[filled & near] = number
+    return replace(synthetic, array=labels, path=None, files=())
 
 
 def stranger_rows(name: str, mr: Volume, synthetic: Volume, ct: Volume) -> list[dict]:
@@ -189,7 +209,7 @@ def stranger_rows(name: str, mr: Volume, synthetic: Volume, ct: Volume) -> list[
         for turned in (False, True):
             pair = [mirrored(image) if turned else image for image in (mr, synthetic)]
             for way, made in (("with synthesis", pair[1]), ("without synthesis", None)):
-                said, found = _said(volume, bones, pair[0], made)
+                said, found = _said(volume, bones.labels, bones.side or SIDE, pair[0], made)
                 row = {"MR": name + (", mirrored" if turned else ""), "CT": f"{other}, {bones.side}", "ours": way}
                 verdicts = ", ".join(f"{bone} {one.quality.verdict}" for bone, one in found.items())
                 accepted = sum(one.quality.verdict == REGISTERED for one in found.values())
@@ -205,13 +225,22 @@ def known_motion(rng: np.random.Generator, mr: Volume) -> np.ndarray:
 
 
 def made_ct(hu: Volume, ct_to_mr: np.ndarray, rng: np.random.Generator) -> Volume:
-    """HU as seen from an oblique grid of `CT_VOXEL_MM` that lies elsewhere, with noise; what it does not hold is air.
+    """HU as seen from an oblique grid of `CT_VOXEL_MM` that lies elsewhere, with noise; beyond it is air."""
+    seen = _oblique(hu, ct_to_mr, sitk.sitkLinear, -1000.0, sitk.sitkFloat32)
+    noise = ndimage.gaussian_filter(rng.standard_normal(seen.array.shape).astype(np.float32), NOISE_BLUR_VOXELS)
+    array = seen.array + noise * np.float32(CT_NOISE_HU / noise.std())
+    return replace(seen, array=np.clip(array, -1024, 3071).astype(np.int16))
 
-    It is as large as the middle of the MR allows: a knee CT ends near the joint, too.
-    """
-    back = moved(hu, np.linalg.inv(ct_to_mr))
-    middle = to_lps((np.array(hu.array.shape) - 1) / 2, back)
-    extent = np.array(hu.array.shape) * np.array(hu.spacing_mm)
+
+def made_labels(labels: Volume, ct_to_mr: np.ndarray) -> Volume:
+    """Labels of the MR on the grid of `made_ct`."""
+    return _oblique(labels, ct_to_mr, sitk.sitkNearestNeighbor, 0.0, sitk.sitkUInt8)
+
+
+def _oblique(volume: Volume, ct_to_mr: np.ndarray, interpolation: int, outside: float, kind: int) -> Volume:
+    back = moved(volume, np.linalg.inv(ct_to_mr))
+    middle = to_lps((np.array(volume.array.shape) - 1) / 2, back)
+    extent = np.array(volume.array.shape) * np.array(volume.spacing_mm)
     size_mm = np.abs(np.reshape(back.direction_lps, (3, 3)))[:, ::-1] @ extent
     axes = Rotation.from_euler("xyz", OBLIQUE_DEG, degrees=True).as_matrix()
     size = np.ceil(size_mm / CT_VOXEL_MM).astype(int)
@@ -219,11 +248,8 @@ def made_ct(hu: Volume, ct_to_mr: np.ndarray, rng: np.random.Generator) -> Volum
     grid.SetSpacing([CT_VOXEL_MM] * 3)
     grid.SetDirection(axes.ravel().tolist())
     grid.SetOrigin((middle - axes @ ((size - 1) / 2) * CT_VOXEL_MM).tolist())
-    seen = sitk.Resample(image_of(back), grid, sitk.Transform(), sitk.sitkLinear, -1000.0, sitk.sitkFloat32)
-    noise = ndimage.gaussian_filter(rng.standard_normal(size[::-1]).astype(np.float32), NOISE_BLUR_VOXELS)
-    array = sitk.GetArrayFromImage(seen) + noise * np.float32(CT_NOISE_HU / noise.std())
-    origin, axes = grid.GetOrigin(), grid.GetDirection()
-    return Volume(np.clip(array, -1024, 3071).astype(np.int16), (CT_VOXEL_MM,) * 3, origin, axes)
+    seen = sitk.Resample(image_of(back), grid, sitk.Transform(), interpolation, outside, kind)
+    return Volume(sitk.GetArrayFromImage(seen), (CT_VOXEL_MM,) * 3, grid.GetOrigin(), grid.GetDirection())
 
 
 def inverted(mr: Volume) -> Volume:
@@ -261,24 +287,19 @@ def draw(images: dict[str, Volume], synthetic: dict[str, Volume]) -> None:
 
 
 def _registered(
-    name: str, made_of: str, ct: Volume, bones: KneeBones, mr: Volume, synthetic: Volume | None, motion: np.ndarray
+    name: str, made_of: str, ct: Volume, labels: Volume, mr: Volume, synthetic: Volume | None, motion: np.ndarray
 ) -> list[dict]:
     """A row for each way and bone: the error against the known motion, and the verdict."""
     rows = []
     ways = (("with synthesis", synthetic), ("without synthesis", None)) if synthetic is not None else (("alone", None),)
     row = {"MR": name, "CT made of": made_of}
-    try:
-        places = subchondral_places(bones.labels, bones.side or SIDE)
-    except BadInput as reason:
-        return [row | {"ours": "", "bone": "", "refused": f"bones of the made CT: {reason}"}]
+    places = joint_places(labels)
     truth = KneeTruth(places, dict.fromkeys(NUMBERS, motion))
     for way, made in ways:
         began = time.process_time()
-        said, found = _said(ct, bones, mr, made)
+        said, found = _said(ct, labels, SIDE, mr, made)
         seconds = time.process_time() - began
         for bone, one in found.items():
-            if bone not in places:
-                continue
             before = np.linalg.norm(carried(places[bone], motion) - places[bone], axis=1)
             errors = truth.errors_mm(bone, motion_of(one.transform))
             rows.append(
@@ -292,13 +313,22 @@ def _registered(
     return rows
 
 
-def _said(ct: Volume, bones: KneeBones, mr: Volume, synthetic: Volume | None) -> tuple[str, dict]:
+def joint_places(labels: Volume) -> dict[str, np.ndarray]:
+    """Places [n, 3] in mm of femur and tibia near the other bone."""
+    found = {}
+    for bone, other in (("femur", 2), ("tibia", 1)):
+        away = ndimage.distance_transform_edt(labels.array != other, labels.spacing_mm)
+        index = np.argwhere((labels.array == NUMBERS[bone]) & (away < NEAR_JOINT_MM))
+        found[bone] = to_lps(index[:: max(1, len(index) // 300)], labels)
+    return found
+
+
+def _said(ct: Volume, labels: Volume, side: str, mr: Volume, synthetic: Volume | None) -> tuple[str, dict]:
     """Why it was refused, and the bones that were registered."""
     from SubchondralBoneAnalysisLib.registration import register_knee
 
     try:
-        side = bones.side or SIDE
-        return "", register_knee(ct, bones.labels, mr, synthetic, Progress("none"), side).bones
+        return "", register_knee(ct, labels, mr, synthetic, Progress("none"), side).bones
     except BadInput as refusal:
         return str(refusal), {}
 
