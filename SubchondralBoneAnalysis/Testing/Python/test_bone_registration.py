@@ -198,10 +198,11 @@ def test_a_turned_and_shifted_knee_is_found_and_its_bones_apart(pair):
     for bone in ("femur", "tibia"):
         truth = wrong.after(pose_of(pair.transform(bone)))
         joint = np.array(pair.ct_centre_lps)
-        assert apart(knee.bones[bone].motion, truth, joint)[0] < 1.5, bone  # of voxels of 0.8 x 0.8 x 2.5 mm
+        assert apart(knee.bones[bone].motion, truth, joint)[0] < 1.0, bone  # of voxels of 0.8 x 0.8 x 2.5 mm
         assert apart(knee.bones[bone].motion, truth, joint)[1] < 2.0, bone
         assert [stage.name for stage in knee.bones[bone].stages] == ["bone by itself", "fine"]
-        assert knee.bones[bone].stages[0].similarity_after > knee.bones[bone].stages[0].similarity_before
+        # The rough stage may lose a little of what is told: it takes no notice of outliers, and this counts them.
+        assert knee.bones[bone].stages[-1].similarity_after > knee.bones[bone].stages[-1].similarity_before
 
 
 def test_an_image_of_nothing_is_refused():
