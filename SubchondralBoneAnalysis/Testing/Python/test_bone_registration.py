@@ -18,6 +18,7 @@ from SubchondralBoneAnalysisLib.bone_registration.knee_motion import (
     _RoughBone,
     _Scene,
     _SeenImage,
+    _share_inside,
     move_bones,
     slices_last,
 )
@@ -203,6 +204,16 @@ def test_a_turned_and_shifted_knee_is_found_and_its_bones_apart(pair):
         assert [stage.name for stage in knee.bones[bone].stages] == ["bone by itself", "fine"]
         # The rough stage may lose a little of what is told: it takes no notice of outliers, and this counts them.
         assert knee.bones[bone].stages[-1].similarity_after > knee.bones[bone].stages[-1].similarity_before
+
+
+def test_how_much_of_a_knee_lies_in_an_image():
+    image = Volume(np.zeros((11, 21, 41), np.float32), (4.0, 2.0, 1.0), (5.0, -3.0, 2.0), SAGITTAL)
+    axes = MrAxes.of(image)
+    places = axes.lps(np.random.default_rng(0).uniform(0.0, axes.size_mm, (500, 3)))
+    assert _share_inside(places, axes) == 1.0
+    half = axes.directions[:, 1] * 0.5 * axes.size_mm[1]
+    assert _share_inside(places + half, axes) == pytest.approx(0.5, abs=0.06)
+    assert _share_inside(places + 3.0 * half, axes) == 0.0
 
 
 def test_an_image_of_nothing_is_refused():
