@@ -44,7 +44,16 @@ WITH_MR = {
 def registration_of(pair: Pair):
     """The registration that is known: the patella of this one is doubtful."""
 
-    def register(ct: Volume, labels: Volume, mr: Volume, synthetic: Volume | None, progress: Progress, side: str):
+    def register(
+        ct: Volume,
+        labels: Volume,
+        mr: Volume,
+        synthetic: Volume | None,
+        progress: Progress,
+        side: str,
+        fat_displacement_lps: np.ndarray | None,
+    ):
+        assert fat_displacement_lps is None  # beside this MR lies no header
         assert ct.array.shape == labels.array.shape
         assert (side, synthetic) == (KNEE.side, None)
         progress.step(0.5, "Aligning")
@@ -190,7 +199,7 @@ def test_the_mr_lies_on_the_ct_in_a_scene(result, pair):
 def fits(side: str):
     """A registration that takes one knee only."""
 
-    def register(_ct, _labels, _mr, _synthetic, _progress, asked: str):
+    def register(_ct, _labels, _mr, _synthetic, _progress, asked: str, _displaced):
         if asked != side:
             raise BadInput(f"the MR is of another knee than the {asked} one.")
         quality = SimpleNamespace(verdict="registered", agreement=0.8)
