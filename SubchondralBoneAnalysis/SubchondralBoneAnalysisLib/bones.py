@@ -44,7 +44,7 @@ LEAST_PATELLA_MM3 = 1500.0
 CORTEX_GAP_MM = 2.5  # in the cortex of a femur, as thin as it is in a smooth image
 MOST_OVERLAP_MM = 25.0  # in height, of femur and tibia
 FRONT = 0.1  # of the femur lies farther in front than the middle of the patella at the most
-STEP_HU = 28.0
+PATELLA_STEP_HU = 28.0  # from one brightness at which it is looked for to the next
 LEAST_CUT_MM2 = 25.0  # of a section at the border of the volume: less is a tip that nearly ends there
 LEAST_HEIGHT_MM = 30.0  # of femur and tibia: less is no bone end with its shaft
 CORTEX_WITHIN_MM = 1.4
@@ -267,7 +267,7 @@ def patella_seed(hu: np.ndarray, seeds: np.ndarray, voxel_mm: float) -> np.ndarr
 
     It is looked for where it is whole, and in brighter and brighter voxels as long as it hangs on to the femur.
     """
-    for level in np.arange(SHELL_HU, SHAFT_HU + 1, STEP_HU):
+    for level in np.arange(SHELL_HU, SHAFT_HU + 1, PATELLA_STEP_HU):
         bright = pieces(hu > level, LEAST_PATELLA_MM3, voxel_mm)
         femur = np.isin(bright, np.unique(bright[seeds == FEMUR])) & (bright > 0)
         if not femur.any():

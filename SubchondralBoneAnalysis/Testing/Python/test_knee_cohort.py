@@ -9,6 +9,7 @@ import pytest
 import SimpleITK as sitk
 
 from SubchondralBoneAnalysisLib.cohort_folder import read_participants, write_rows
+from SubchondralBoneAnalysisLib.mr_readout import fat_displacement
 from SubchondralBoneAnalysisLib.simulation.bone_block import ABOVE_PATCH_MM, PATCH_MM
 from SubchondralBoneAnalysisLib.simulation.cohort import making
 from SubchondralBoneAnalysisLib.simulation.cohort.definition import CohortDefinition, usual_definition
@@ -94,6 +95,7 @@ def test_a_folder_of_a_knee(tmp_path, monkeypatch):
     ct, mr, labels = read_volume(one.ct), read_volume(one.mr), read_volume(one.folder / "bones.nrrd")
     assert (ct.array.dtype, mr.array.dtype) == (np.int16, np.uint16)
     assert ct.array[labels.array == LABELS["tibia"]].mean() > ct.array[labels.array == 0].mean() + 100
+    assert fat_displacement(one.mr, mr) is not None
     in_mr = read_volume(one.folder / "truth" / "bones_mr.nrrd")
     in_mr = replace(in_mr, array=in_mr.array.astype(np.float32))
     for bone in ("femur", "tibia"):

@@ -10,12 +10,12 @@ import numpy as np
 from scipy.special import ndtr
 
 from JointQuantLib.errors import BadInput
+from SubchondralBoneAnalysisLib.mr_readout import FAT_HZ_PER_TESLA
 from SubchondralBoneAnalysisLib.simulation.mr_scanner.coil import Coil
 from SubchondralBoneAnalysisLib.simulation.mr_scanner.motion import Motion
 from SubchondralBoneAnalysisLib.simulation.mr_scanner.tissue_signals import Kind, tissue_signals
 from SubchondralBoneAnalysisLib.volume import Volume
 
-FAT_HZ_PER_TESLA = 3.4 * 42.577  # ppm times MHz per tesla
 SD_OF_BOX = 1.0 / np.sqrt(12.0)
 # SD of the logarithm from scan to scan at nuisance 1.
 SIGNAL_LOG_SD, FAT_SHIFT_LOG_SD, BROADENING_LOG_SD = 0.08, 0.10, 0.20
