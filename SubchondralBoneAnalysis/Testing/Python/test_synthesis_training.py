@@ -130,7 +130,7 @@ def test_a_resumed_training_is_the_same(cohort, tmp_path, monkeypatch):
     entry = read_weights(tmp_path / "one", MODEL).entry
     assert (tmp_path / "one" / f"{MODEL}.npz").stat().st_size < 4_000_000
     assert entry.label == "trained on the user's own images"  # this cohort has no definition that makes it again
-    assert entry.command == "jointquant train synthesis --data cohort0 --seed 3 --steps 12 --device cpu"
+    assert entry.command == f"jointquant train synthesis --data {cohort.name} --seed 3 --steps 12 --device cpu"
 
     (request.keep / CHECKPOINT).unlink()
     with pytest.raises(Cancelled):
