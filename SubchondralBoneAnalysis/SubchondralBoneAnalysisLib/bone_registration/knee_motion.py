@@ -44,9 +44,11 @@ NEARLY_AS_GOOD = 0.8
 BONE_STRIDE = 4  # voxels
 JUST_LOOKING = BRIGHTNESS_FIRST + 1  # steps of a fit: brightness is fitted, and the motion not yet
 LEAST_POINTS = 800  # voxels of the MR near a bone; fewer hold no bone
-# By which the MR must be told better with fat displaced to one side than to the other, for that side to be believed:
-# with gradient echoes of fat and marrow in bright bone the difference is less, and may point to the wrong side.
-CLEARLY_TOLD = 0.01
+# By which the side is told to which fat is displaced; the tendons about the patella may tell the wrong one.
+TELLING = ("femur", "tibia")
+# By which the logarithm of what is not told must fall, summed over those bones, for a side to be believed: with
+# gradient echoes of fat and marrow in bright bone it falls by less, and may point to the wrong side.
+CLEARLY_TOLD = 0.08
 
 
 Fat = tuple[float, float]  # its displacement in mm along the axes (i, j) of the MR
@@ -54,17 +56,21 @@ Fat = tuple[float, float]  # its displacement in mm along the axes (i, j) of the
 
 @dataclass(frozen=True)
 class Level:
-    """One round of a fit: voxel and blur in mm, how far from the bone is looked at, and how many voxels of the MR."""
+    """One round of a fit: voxel and blur in mm, how far from the bone is looked at, and how many voxels of the MR.
+
+    :param locally: see `tissue_fit.fit_bone`; a rough fit would hold where it starts.
+    """
 
     step_mm: float
     blur_mm: float
     band_mm: float
     points: int
+    locally: bool = False
 
 
 WHOLE = (Level(2.5, 4.0, 20.0, 8000), Level(2.0, 2.5, 15.0, 10000))
 ROUGH = (Level(2.0, 3.0, 10.0, 8000), Level(1.2, 2.0, 10.0, 12000))
-FINE = (Level(0.7, 0.9, 6.0, 25000), Level(0.5, 0.35, 5.0, 40000))
+FINE = (Level(0.7, 0.9, 6.0, 25000, True), Level(0.5, 0.35, 5.0, 40000, True))
 
 
 @dataclass(frozen=True)
@@ -203,27 +209,32 @@ def move_bones(
 def _laid_finely(
     scene: _Scene, rough: list[_RoughBone], fat_displacement_lps: np.ndarray | None, progress: Progress
 ) -> tuple[dict[str, BoneMotion], Fat]:
-    """All bones, and the displacement of fat, which the first of them tells for all."""
+    """All bones, and the displacement of fat; where nothing is known of it, the first of them tells it for all."""
     bones: dict[str, BoneMotion] = {}
     fat: Fat | None = None
+    if fat_displacement_lps is not None:
+        fat = _told_side(scene, rough, scene.last.axes.directions[:, :2].T @ fat_displacement_lps)
     for part, bone in enumerate(rough):
         progress.step(part / len(rough), f"Laying the {bone.name} of the CT on the MR, finely")
-        if fat is None and fat_displacement_lps is not None:
-            found = _by_known_displacement(scene, bone, scene.last.axes.directions[:, :2].T @ fat_displacement_lps)
-        else:
-            found = _fine(scene, bone, fat or (0.0, 0.0), fat is None)
+        found = _fine(scene, bone, fat or (0.0, 0.0), fat is None)
         if found is not None:
             bones[bone.name], fat = found
     return bones, fat or (0.0, 0.0)
 
 
-def _by_known_displacement(scene: _Scene, bone: _RoughBone, known: np.ndarray) -> tuple[BoneMotion, Fat] | None:
-    """The bone with fat displaced to the side by which the MR is told better; where neither clearly is, by its fit."""
-    tried = [_fine(scene, bone, tuple((sign * known).tolist()), False) for sign in (1, -1)]
-    told = [-1.0 if one is None else one[0].stages[-1].similarity_after for one in tried]
-    if abs(told[0] - told[1]) < CLEARLY_TOLD:
-        return _fine(scene, bone, (0.0, 0.0), True)
-    return tried[int(np.argmax(told))]
+def _told_side(scene: _Scene, rough: list[_RoughBone], known: np.ndarray) -> Fat:
+    """The displacement of fat, to the side by which the bones are told better; none where neither clearly is."""
+    gain = 0.0
+    for bone in rough:
+        if bone.name not in TELLING:
+            continue
+        tried = [_fine(scene, bone, tuple((sign * known).tolist()), False) for sign in (1, -1)]
+        if None not in tried:
+            one, other = (1.0 - found[0].stages[-1].similarity_after for found in tried)
+            gain += float(np.log(max(other, 1e-6) / max(one, 1e-6)))
+    if abs(gain) < CLEARLY_TOLD:
+        return (0.0, 0.0)
+    return tuple((np.sign(gain) * known).tolist())
 
 
 def _bent(knee: Pose, labels: Volume) -> list[Pose]:
@@ -368,7 +379,7 @@ def _fitted(
         points, values = points_near(image.smoothed(level.blur_mm), axes, window, band, level.points, rng)
         if len(points) < LEAST_POINTS:
             return None
-        fit = fit_bone(window, points, values, fat_free, fat, most_steps)
+        fit = fit_bone(window, points, values, fat_free, fat, most_steps, level.locally)
         fits.append(fit)
         fat = fit.fat_shift_mm
         moved = inverse(to_axes).after(fit.motion.after(to_axes.after(motion)))
