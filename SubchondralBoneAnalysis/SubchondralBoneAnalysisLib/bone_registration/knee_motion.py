@@ -48,8 +48,7 @@ LEAST_POINTS = 800  # voxels of the MR near a bone; fewer hold no bone
 TELLING = ("femur", "tibia")
 # By which the logarithm of what is not told must fall, summed over those bones, for a side to be believed: with
 # gradient echoes of fat and marrow in bright bone it falls by less, and may point to the wrong side.
-CLEARLY_TOLD = 0.12
-SUPPRESSED = 1.0  # fat that is darker than muscle; validation: 0.3 to 0.6 with water excitation, without 1.6 to 2.2
+CLEARLY_TOLD = 0.08
 
 
 Fat = tuple[float, float]  # its displacement in mm along the axes (i, j) of the MR
@@ -151,13 +150,12 @@ class _SeenImage:
 
 @dataclass(frozen=True, eq=False)
 class _RoughBone:
-    """A bone near its place: from there it is laid finely; `fat_brightness` see `tissue_fit.TissueFit`."""
+    """A bone near its place: from there it is laid finely."""
 
     name: str
     motion: Pose
     centre_lps: np.ndarray
     stage: Stage
-    fat_brightness: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,15 +223,11 @@ def _laid_finely(
 
 
 def _told_side(scene: _Scene, rough: list[_RoughBone], known: np.ndarray) -> Fat:
-    """The displacement of fat, to the side by which the bones are told better.
-
-    None where neither clearly is, nor where fat is suppressed: then the sides differ by chance.
-    """
-    telling = [bone for bone in rough if bone.name in TELLING]
-    if not telling or np.mean([bone.fat_brightness for bone in telling]) < SUPPRESSED:
-        return (0.0, 0.0)
+    """The displacement of fat, to the side by which the bones are told better; none where neither clearly is."""
     gain = 0.0
-    for bone in telling:
+    for bone in rough:
+        if bone.name not in TELLING:
+            continue
         tried = [_fine(scene, bone, tuple((sign * known).tolist()), False) for sign in (1, -1)]
         if None not in tried:
             one, other = (1.0 - found[0].stages[-1].similarity_after for found in tried)
@@ -324,7 +318,7 @@ def _rough(scene: _Scene, name: str, starts: list[Pose]) -> _RoughBone | None:
     _, start, (motion, fits, _) = max(tried, key=lambda one: one[0])
     before = _told_before(scene, (number,), start, scene.leading, ROUGH[-1], (0.0, 0.0))
     stage = Stage("bone by itself", before, fits[-1].explained, *apart(start, motion, centre), _since(began))
-    return _RoughBone(name, motion, centre, stage, fits[-1].fat_brightness)
+    return _RoughBone(name, motion, centre, stage)
 
 
 def _fine(scene: _Scene, bone: _RoughBone, fat: Fat, fat_free: bool) -> tuple[BoneMotion, Fat] | None:

@@ -22,9 +22,6 @@ from SubchondralBoneAnalysisLib.bone_registration.motion_of_bone import inverse,
 from SubchondralBoneAnalysisLib.bone_registration.tissue_equations import (
     COIL,
     FAT,
-    FAT_KNOTS,
-    KNOTS,
-    KNOTS_HU,
     SHAPES,
     SHIFT,
     TURN,
@@ -46,7 +43,6 @@ MOST_OF_COIL = 0.8
 LONGEST_STEP_MM, LARGEST_TURN = 1.5, 0.03
 ENOUGH_MM, LEVER_MM = 0.004, 30.0  # a step shorter than this, a turn at such a lever, is the last
 MOST_STEPS = 30
-FAT_HU, MUSCLE_HU = -95.0, 45.0
 LOCAL_UNTIL = 12  # steps: what is near by must settle before the last ones
 BRIGHTNESS_FIRST = 2  # steps that fit brightness alone: no motion can be judged before
 
@@ -60,14 +56,12 @@ class TissueFit:
     :param explained: share of the variance of the MR that the CT predicts;
         `explained_before` the same before anything was moved.
     :param fat_shift_mm: displacement of fat along (i, j) in the MR.
-    :param fat_brightness: of fat around the bone against that of muscle; inf where there is none of either.
     """
 
     motion: Pose
     explained_before: float
     explained: float
     fat_shift_mm: tuple[float, float]
-    fat_brightness: float
     steps: int
 
 
@@ -119,14 +113,7 @@ def fit_bone(
             fat = np.clip(fat + short * change[FAT:], -MOST_FAT_MM, MOST_FAT_MM)
             if length + LEVER_MM * angle < ENOUGH_MM and outlier <= limit:
                 break
-    return TissueFit(motion, before, _explained(values, found), tuple(fat.tolist()), _fat_brightness(shapes), step)
-
-
-def _fat_brightness(shapes: np.ndarray) -> float:
-    water, fat = shapes[:KNOTS], shapes[KNOTS : KNOTS + FAT_KNOTS]
-    muscle = float(np.interp(MUSCLE_HU, KNOTS_HU, water))
-    bright = float(np.interp(FAT_HU, KNOTS_HU, water) + np.interp(FAT_HU, KNOTS_HU[:FAT_KNOTS], fat))
-    return bright / muscle if muscle > 0 else np.inf
+    return TissueFit(motion, before, _explained(values, found), tuple(fat.tolist()), step)
 
 
 def _explained(values: np.ndarray, found: Equations) -> float:
