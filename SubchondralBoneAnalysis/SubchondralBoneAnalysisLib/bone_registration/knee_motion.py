@@ -209,7 +209,7 @@ def move_bones(
 def _laid_finely(
     scene: _Scene, rough: list[_RoughBone], fat_displacement_lps: np.ndarray | None, progress: Progress
 ) -> tuple[dict[str, BoneMotion], Fat]:
-    """All bones, and the displacement of fat; where nothing is known of it, the first of them tells it for all."""
+    """All bones, and the displacement of fat; where no side of it is known, the first of them tells it for all."""
     bones: dict[str, BoneMotion] = {}
     fat: Fat | None = None
     if fat_displacement_lps is not None:
@@ -222,8 +222,8 @@ def _laid_finely(
     return bones, fat or (0.0, 0.0)
 
 
-def _told_side(scene: _Scene, rough: list[_RoughBone], known: np.ndarray) -> Fat:
-    """The displacement of fat, to the side by which the bones are told better; none where neither clearly is."""
+def _told_side(scene: _Scene, rough: list[_RoughBone], known: np.ndarray) -> Fat | None:
+    """The displacement of fat, to the side by which the bones are told better; None where neither clearly is."""
     gain = 0.0
     for bone in rough:
         if bone.name not in TELLING:
@@ -233,7 +233,7 @@ def _told_side(scene: _Scene, rough: list[_RoughBone], known: np.ndarray) -> Fat
             one, other = (1.0 - found[0].stages[-1].similarity_after for found in tried)
             gain += float(np.log(max(other, 1e-6) / max(one, 1e-6)))
     if abs(gain) < CLEARLY_TOLD:
-        return (0.0, 0.0)
+        return None
     return tuple((np.sign(gain) * known).tolist())
 
 
