@@ -484,6 +484,8 @@ def _check_simulated_knee(asked: argparse.Namespace) -> None:
         raise BadInput("--micro-ct is a microstructure: leave it out, or leave out --no-microstructure.")
     if asked.blocks and asked.no_microstructure:
         raise BadInput("--no-microstructure is for whole knees: leave it out, or leave out --blocks.")
+    if asked.scans and not asked.blocks:
+        raise BadInput("--scans repeats the scans of blocks of bone: give --blocks too, or leave it out.")
     for path in asked.micro_ct or ():
         if not path.exists():
             raise BadInput(f"--micro-ct {path} does not exist: check its name.")

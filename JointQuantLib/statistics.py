@@ -1,4 +1,4 @@
-"""How sure numbers are: smallest detectable change, coverage, agreement, paired errors, ROC, and one mean of many.
+"""How sure numbers are: detectable change, coverage, agreement, repeatability, paired differences, ROC, pooled means.
 
 Intervals are (low, high) of a two-sided confidence `level`.
 """
@@ -62,19 +62,48 @@ def area_under_roc(scores: ArrayLike, truth: ArrayLike, level: float = 0.95) -> 
     the score interval of Newcombe 2006 (Stat Med 25:559, method 5). Raises ValueError where one kind is missing.
     """
     scores, truth = np.asarray(scores, float), np.asarray(truth, bool)
-    positive, negative = scores[truth], scores[~truth]
-    m, n = len(positive), len(negative)
-    if not m or not n:
-        raise ValueError("a ROC curve needs cases of both kinds")
-    ranks = stats.rankdata(np.concatenate([positive, negative]))
-    beaten = (ranks[:m] - stats.rankdata(positive)) / n  # share of the negative cases below each positive one
-    beating = 1.0 - (ranks[m:] - stats.rankdata(negative)) / m  # share of the positive cases above each negative one
+    beaten, beating = _placements(scores, truth)
+    m, n = len(beaten), len(beating)
     area = float(beaten.mean())
     variance = (beaten.var(ddof=1) / m if m > 1 else 0.0) + (beating.var(ddof=1) / n if n > 1 else 0.0)
     if variance == 0.0:
         return area, _newcombe(area, m, n, _z(level))
     half = _z(level) * np.sqrt(variance)
     return area, (max(0.0, area - half), min(1.0, area + half))
+
+
+def area_difference(
+    scores_a: ArrayLike, scores_b: ArrayLike, truth: ArrayLike, level: float = 0.95
+) -> tuple[float, Interval, float]:
+    """Area under the ROC curve of `scores_a` minus that of `scores_b` (n each, same cases), its interval and p of none.
+
+    DeLong et al. 1988 for correlated curves, by ranks (Sun and Xu 2014). Where all pairs are ranked alike by both, the
+    difference is 0 with an interval of no width and p = 1. Raises ValueError where one kind is missing.
+    """
+    truth = np.asarray(truth, bool)
+    parts = [_placements(np.asarray(scores, float), truth) for scores in (scores_a, scores_b)]
+    (beaten_a, beating_a), (beaten_b, beating_b) = parts
+    difference = float(beaten_a.mean() - beaten_b.mean())
+    variance = sum(
+        float(np.var(one - other, ddof=1)) / len(one)
+        for one, other in ((beaten_a, beaten_b), (beating_a, beating_b))
+        if len(one) > 1
+    )
+    half = _z(level) * np.sqrt(variance)
+    p = 1.0 if difference == 0.0 else float(2 * stats.norm.sf(abs(difference) / np.sqrt(variance))) if variance else 0.0
+    return difference, (difference - half, difference + half), p
+
+
+def _placements(scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What share of the negative cases lies below each positive one, and of the positive ones above each negative."""
+    positive, negative = scores[truth], scores[~truth]
+    m, n = len(positive), len(negative)
+    if not m or not n:
+        raise ValueError("a ROC curve needs cases of both kinds")
+    ranks = stats.rankdata(np.concatenate([positive, negative]))
+    beaten = (ranks[:m] - stats.rankdata(positive)) / n
+    beating = 1.0 - (ranks[m:] - stats.rankdata(negative)) / m
+    return beaten, beating
 
 
 @dataclass(frozen=True)
@@ -138,11 +167,9 @@ def icc(
     ratings = np.asarray(ratings, float)
     if ratings.ndim != 2 or ratings.shape[0] < 3 or ratings.shape[1] < 2:
         raise ValueError(f"an ICC needs three cases by two methods or more, not {ratings.shape}")
-    _, group = np.unique(np.arange(len(ratings)) if groups is None else np.asarray(groups), return_inverse=True)
-    count = int(group.max()) + 1
-    drawn = rng.multinomial(count, np.full(count, 1.0 / count), size=resamples)[:, group]
+    drawn, count = _drawn_again(len(ratings), groups, rng, resamples)
     found = _icc_of(ratings, np.ones((1, len(ratings))))[:, 0]
-    boot = _icc_of(ratings, drawn.astype(float))
+    boot = _icc_of(ratings, drawn)
     both = []
     for value, values in zip(found, boot, strict=True):
         known = values[np.isfinite(values)]
@@ -152,6 +179,105 @@ def icc(
         ends = np.quantile(known, ((1 - level) / 2, (1 + level) / 2)) if count > 2 and len(known) else None
         both += [float(value), None if ends is None else (float(ends[0]), float(ends[1]))]
     return IntraclassCorrelation(*both)
+
+
+def icc_difference(
+    truth: ArrayLike,
+    first: ArrayLike,
+    second: ArrayLike,
+    rng: np.random.Generator,
+    groups: ArrayLike | None = None,
+    level: float = 0.95,
+    resamples: int = 2000,
+) -> tuple[float, Interval]:
+    """ICC(2,1) of `first` with `truth` minus that of `second` with it (n each, the same cases), and its interval.
+
+    The percentile bootstrap over cases, or over `groups` (n) of cases that are not independent; both methods are drawn
+    together, so that what makes a case hard for both does not widen the interval. Raises ValueError as `icc`.
+    """
+    truth, first, second = (np.asarray(values, float) for values in (truth, first, second))
+    if truth.size < 3:
+        raise ValueError(f"an ICC needs three cases or more, not {truth.size}")
+    drawn, _ = _drawn_again(truth.size, groups, rng, resamples)
+    weights = np.concatenate([np.ones((1, truth.size)), drawn])
+    one, other = (_icc_of(np.column_stack([values, truth]), weights)[0] for values in (first, second))
+    differences = one - other
+    known = differences[1:][np.isfinite(differences[1:])]
+    low, high = np.quantile(known, ((1 - level) / 2, (1 + level) / 2)) if len(known) else (np.nan, np.nan)
+    return float(differences[0]), (float(low), float(high))
+
+
+def partial_correlation(
+    first: ArrayLike,
+    second: ArrayLike,
+    given: ArrayLike,
+    rng: np.random.Generator,
+    groups: ArrayLike | None = None,
+    level: float = 0.95,
+    resamples: int = 2000,
+) -> tuple[float, Interval]:
+    """How alike `first` and `second` (n each) vary beyond what `given` (n, or n by k) tells linearly of both.
+
+    Pearson's r of what is left of them (Yule 1907, Proc R Soc Lond A 79:182), and its interval by the percentile
+    bootstrap over cases or `groups` (n) of them. Raises ValueError where less than k + 3 cases are
+    given.
+    """
+    both = np.column_stack([np.asarray(first, float), np.asarray(second, float)])
+    told = np.column_stack([np.ones(len(both)), np.asarray(given, float)])
+    if len(both) < told.shape[1] + 2:
+        raise ValueError(f"a partial correlation given {told.shape[1] - 1} needs more than {len(both)} cases")
+    drawn, _ = _drawn_again(len(both), groups, rng, resamples)
+    values = [_partial(both, told, weights) for weights in (np.ones(len(both)), *drawn)]
+    known = [value for value in values[1:] if np.isfinite(value)]
+    low, high = np.quantile(known, ((1 - level) / 2, (1 + level) / 2)) if known else (np.nan, np.nan)
+    return float(values[0]), (float(low), float(high))
+
+
+def _partial(both: np.ndarray, told: np.ndarray, weights: np.ndarray) -> float:
+    root = np.sqrt(weights)[:, None]
+    left = root * both - root * told @ np.linalg.lstsq(root * told, root * both, rcond=None)[0]
+    squares = np.sum(left**2, axis=0)
+    return float(left[:, 0] @ left[:, 1] / np.sqrt(squares.prod())) if (squares > 0).all() else float("nan")
+
+
+def _drawn_again(
+    cases: int, groups: ArrayLike | None, rng: np.random.Generator, resamples: int
+) -> tuple[np.ndarray, int]:
+    """How often each case is drawn, [resamples, cases], whole groups at a time; and the number of groups."""
+    _, group = np.unique(np.arange(cases) if groups is None else np.asarray(groups), return_inverse=True)
+    count = int(group.max()) + 1
+    return rng.multinomial(count, np.full(count, 1.0 / count), size=resamples)[:, group].astype(float), count
+
+
+@dataclass(frozen=True)
+class Repeatability:
+    """How far repeated measurements of one thing differ, in their unit.
+
+    :param within_sd: standard deviation of one measurement, `interval` its 95 % interval.
+    :param coefficient: the difference of two measurements that is exceeded once in twenty times, 2.77 within_sd.
+    """
+
+    within_sd: float
+    interval: Interval
+    coefficient: float
+
+
+def repeatability(repeats: ArrayLike) -> Repeatability:
+    """Of `repeats` (n cases, k measurements each, NaN for those that are missing); cases with one tell nothing.
+
+    The root of the mean variance within cases, with chi-squared limits (Bland and Altman 1999, Stat Methods Med Res
+    8:135; Obuchowski and Bullen 2018, Stat Methods Med Res 27:3258). Raises ValueError where no case was repeated.
+    """
+    repeats = np.asarray(repeats, float)
+    freedom = np.maximum(np.isfinite(repeats).sum(axis=1) - 1, 0)
+    if not freedom.sum():
+        raise ValueError("repeatability needs a case that was measured twice")
+    told = repeats[freedom > 0]
+    squares = float(np.nansum((told - np.nanmean(told, axis=1, keepdims=True)) ** 2))
+    total = int(freedom.sum())
+    low, high = (float(np.sqrt(squares / stats.chi2.ppf(q, total))) for q in (0.975, 0.025))
+    within = float(np.sqrt(squares / total))
+    return Repeatability(within, (low, high), _z(0.95) * np.sqrt(2.0) * within)
 
 
 def _icc_of(ratings: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -10,11 +10,15 @@ from scipy import stats
 
 from JointQuantLib.statistics import (
     _icc_of,
+    area_difference,
     area_under_roc,
     bland_altman,
     icc,
+    icc_difference,
     interval_coverage,
+    partial_correlation,
     pooled_change,
+    repeatability,
     rmse_ratio,
     smallest_detectable_change,
 )
@@ -254,3 +258,80 @@ def test_an_icc_of_cases_that_are_all_alike_is_not_known():
     assert (found.agreement, found.agreement_interval, found.consistency) == (None, None, None)
     with pytest.raises(ValueError, match="three cases"):
         icc(np.zeros((2, 2)), np.random.default_rng(0))
+
+
+# --------------------------------------------------------------------------------------------------- paired differences
+
+
+def test_the_difference_of_two_areas_is_theirs_and_its_interval_knows_that_they_share_the_cases():
+    random = np.random.default_rng(11)
+    truth = random.random(300) < 0.4
+    shared = truth + random.normal(0, 1.0, 300)
+    better, worse = shared + random.normal(0, 0.2, 300), shared + random.normal(0, 0.9, 300)
+    difference, (low, high), p = area_difference(better, worse, truth)
+    alone = [area_under_roc(scores, truth) for scores in (better, worse)]
+    assert difference == pytest.approx(alone[0][0] - alone[1][0])
+    widths = [interval[1] - interval[0] for _, interval in alone]
+    assert high - low < 0.8 * np.hypot(*widths)
+    z = difference / ((high - low) / 2 / stats.norm.ppf(0.975))
+    assert p == pytest.approx(2 * stats.norm.sf(abs(z)))
+    assert area_difference(worse, worse, truth) == (0.0, (0.0, 0.0), 1.0)
+
+
+def test_of_equal_scores_one_difference_in_twenty_is_called_one():
+    random = np.random.default_rng(12)
+    called = 0
+    for _ in range(400):
+        truth = np.arange(80) < 40
+        scores = truth + random.normal(0, 1.0, (2, 80))
+        called += area_difference(*scores, truth)[2] < 0.05
+    assert 0.02 < called / 400 < 0.085
+
+
+def test_the_difference_of_two_iccs_is_theirs_whatever_both_find_hard():
+    random = np.random.default_rng(13)
+    truth = random.normal(0, 1, 200)
+    hard = random.normal(0, 0.8, 200)
+    first, second = truth + hard, truth + hard + random.normal(0, 0.3, 200)
+    difference, (low, high) = icc_difference(truth, first, second, np.random.default_rng(0))
+    alone = [icc(np.column_stack([one, truth]), np.random.default_rng(0)) for one in (first, second)]
+    assert difference == pytest.approx(alone[0].agreement - alone[1].agreement)
+    assert 0 < low < difference < high
+    assert high - low < 0.5 * (alone[0].agreement_interval[1] - alone[0].agreement_interval[0])
+    same, interval = icc_difference(truth, first, first, np.random.default_rng(0), groups=np.arange(200) // 8)
+    assert (same, *interval) == (0.0, 0.0, 0.0)
+
+
+def test_a_partial_correlation_is_that_of_its_formula():
+    random = np.random.default_rng(14)
+    given = random.normal(0, 1, 500)
+    first, second = given + random.normal(0, 1, 500), -2 * given + random.normal(0, 1, 500)
+    r, (low, high) = partial_correlation(first, second, given, np.random.default_rng(0))
+    xy, xz, yz = (np.corrcoef(a, b)[0, 1] for a, b in ((first, second), (first, given), (second, given)))
+    assert r == pytest.approx((xy - xz * yz) / np.sqrt((1 - xz**2) * (1 - yz**2)))
+    assert xy < -0.5
+    assert low < 0 < high  # what is left of them has nothing in common
+    with pytest.raises(ValueError, match="more than 2 cases"):
+        partial_correlation([1, 2], [2, 1], [0, 1], np.random.default_rng(0))
+
+
+# ------------------------------------------------------------------------------------------------------- repeatability
+
+
+def test_repeatability_is_the_spread_within_cases_whatever_lies_between_them():
+    random = np.random.default_rng(15)
+    repeats = random.normal(0, 50, (400, 1)) + random.normal(0, 0.3, (400, 3))
+    repeats[::5, 2] = np.nan
+    repeats[3, 1:] = np.nan  # tells nothing
+    found = repeatability(repeats)
+    assert found.within_sd == pytest.approx(0.3, rel=0.06)
+    assert found.interval[0] < 0.3 < found.interval[1]
+    assert found.coefficient == pytest.approx(2.7718 * found.within_sd, rel=1e-4)
+    with pytest.raises(ValueError, match="measured twice"):
+        repeatability([[1.0, np.nan]])
+
+
+def test_the_limits_of_a_repeatability_hold_the_truth_as_often_as_they_say():
+    random = np.random.default_rng(16)
+    held = [repeatability(random.normal(0, 1, (12, 2))).interval for _ in range(600)]
+    assert np.mean([low < 1 < high for low, high in held]) == pytest.approx(0.95, abs=0.03)

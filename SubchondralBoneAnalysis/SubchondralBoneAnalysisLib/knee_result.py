@@ -22,6 +22,7 @@ from SubchondralBoneAnalysisLib.knee_findings import KneeFindings, MeasuredRegio
 from SubchondralBoneAnalysisLib.knee_request import KneeRequest, name_of
 from SubchondralBoneAnalysisLib.knee_volumes import region_numbers
 from SubchondralBoneAnalysisLib.mr_findings import MrFindings
+from SubchondralBoneAnalysisLib.mr_readout import header_beside
 from SubchondralBoneAnalysisLib.mr_result import mr_result, patch_rows, region_rows
 from SubchondralBoneAnalysisLib.mr_structure import STRUCTURE
 from SubchondralBoneAnalysisLib.one_knee import ASSUMPTION
@@ -55,6 +56,9 @@ def knee_result(
         inputs.append(("bones", request.bones, drawn.labels.files))
     if with_mr is not None:
         inputs.append(("mr", request.mr, with_mr.mr.volume.files))
+        header = header_beside(request.mr)
+        if header is not None:
+            inputs.append(("mr header", header, (header,)))
     synthetic = with_mr.synthetic if with_mr else None
     return plain(
         {

@@ -68,11 +68,19 @@ def _of_dicom(path: Path) -> Mapping[str, Any]:
     return {}
 
 
+def header_beside(path: Path) -> Path | None:
+    """The JSON file with the header of a volume that is not DICOM, under its name; None where there is none."""
+    ending = next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), None)
+    if ending is None:
+        return None
+    header = path.with_name(path.name[: len(path.name) - len(ending)] + ".json")
+    return header if header.is_file() else None
+
+
 def _beside(path: Path) -> Mapping[str, Any]:
-    ending = next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), "")
-    sidecar = path.with_name(path.name[: len(path.name) - len(ending)] + ".json")
+    header = header_beside(path)
     try:
-        found = json.loads(sidecar.read_text("utf-8"))
+        found = {} if header is None else json.loads(header.read_text("utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -10,7 +10,8 @@ import SimpleITK as sitk
 
 from JointQuantLib.job import Progress
 from SubchondralBoneAnalysisLib.bone_registration.blended_motion import NUMBERS
-from SubchondralBoneAnalysisLib.bone_registration.knee_motion import KneeMotion, Stage, move_bones
+from SubchondralBoneAnalysisLib.bone_registration.bone_laying import Stage
+from SubchondralBoneAnalysisLib.bone_registration.knee_motion import KneeMotion, move_bones
 from SubchondralBoneAnalysisLib.bone_registration.local_agreement import local_agreement
 from SubchondralBoneAnalysisLib.bone_registration.quality import BoneQuality, bone_quality
 from SubchondralBoneAnalysisLib.bone_registration.same_knee import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -41,3 +41,18 @@ class MrAxes:
     def lps(self, along: np.ndarray) -> np.ndarray:
         """Points [n, 3] in mm along (i, j, k), in LPS."""
         return along @ self.directions.T + self.origin_lps
+
+
+def slices_last(volume: Volume) -> Volume:
+    """The same image with its thickest step along k, so that slices are slices however the file is laid out."""
+    axis = int(np.argmax(volume.spacing_mm))
+    if volume.spacing_mm[axis] < 1.2 * volume.spacing_mm[0] or axis == 0:
+        return volume
+    order = [axis, *(a for a in range(3) if a != axis)]
+    directions = np.reshape(volume.direction_lps, (3, 3))[:, ::-1][:, order][:, ::-1]
+    return replace(
+        volume,
+        array=np.moveaxis(volume.array, axis, 0),
+        spacing_mm=tuple(volume.spacing_mm[a] for a in order),
+        direction_lps=tuple(directions.ravel().tolist()),
+    )

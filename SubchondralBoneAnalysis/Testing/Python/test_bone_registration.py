@@ -10,19 +10,16 @@ from scipy.spatial.transform import Rotation
 
 from JointQuantLib.errors import BadInput
 from JointQuantLib.job import Progress
+from SubchondralBoneAnalysisLib.bone_registration.bone_laying import (
+    RoughBone,
+    Scene,
+    SeenImage,
+    Stage,
+    told_side,
+)
 from SubchondralBoneAnalysisLib.bone_registration.bone_window import bone_window
 from SubchondralBoneAnalysisLib.bone_registration.global_search import find_starts
-from SubchondralBoneAnalysisLib.bone_registration.knee_motion import (
-    Stage,
-    _fine,
-    _RoughBone,
-    _Scene,
-    _SeenImage,
-    _share_inside,
-    _told_side,
-    move_bones,
-    slices_last,
-)
+from SubchondralBoneAnalysisLib.bone_registration.knee_motion import _share_inside, move_bones
 from SubchondralBoneAnalysisLib.bone_registration.motion_of_bone import (
     apart,
     inverse,
@@ -30,7 +27,7 @@ from SubchondralBoneAnalysisLib.bone_registration.motion_of_bone import (
     transform_of,
     turned_and_moved,
 )
-from SubchondralBoneAnalysisLib.bone_registration.mr_axes import MrAxes
+from SubchondralBoneAnalysisLib.bone_registration.mr_axes import MrAxes, slices_last
 from SubchondralBoneAnalysisLib.bone_registration.mr_points import points_near, smoothed
 from SubchondralBoneAnalysisLib.bone_registration.tissue_fit import fit_bone
 from SubchondralBoneAnalysisLib.pose import Pose
@@ -164,21 +161,20 @@ def test_without_the_displacement_of_fat_the_bone_would_be_pulled_along():
 @pytest.mark.parametrize("known", [0.8, -0.8])
 def test_a_displacement_that_a_header_tells_is_taken_to_the_side_where_the_mr_shows_it(known):
     ct, labels, mr = _phantom(Pose(), 0.8)
-    image = _SeenImage.of(mr)
+    image = SeenImage.of(mr)
     start = turned_and_moved(np.zeros(3), np.array([0.5, 0.4, -0.3]), np.zeros(3))
-    rough = _RoughBone("femur", start, np.zeros(3), Stage("bone by itself", 0.0, 0.5, 0.0, 0.0, 0.0))
-    scene = _Scene(ct, labels, image, image)
-    fat = _told_side(scene, [rough], np.array([known, 0.0]))
+    rough = RoughBone("femur", start, np.zeros(3), Stage("bone by itself", 0.0, 0.5, 0.0, 0.0, 0.0))
+    scene = Scene(ct, labels, image, image)
+    fat, laid = told_side(scene, [rough], np.array([known, 0.0]), Progress("none"))
     assert fat == pytest.approx((0.8, 0.0))
-    bone, _ = _fine(scene, rough, fat, False)
-    assert apart(bone.motion, Pose(), np.zeros(3))[0] < 0.15
+    assert apart(laid["femur"].motion, Pose(), np.zeros(3))[0] < 0.15
 
 
 def test_where_neither_side_is_told_no_displacement_is_believed():
     ct, labels, mr = _phantom(Pose(), 0.8, fat_signal=0.0)
-    image = _SeenImage.of(mr)
-    rough = _RoughBone("femur", Pose(), np.zeros(3), Stage("bone by itself", 0.0, 0.5, 0.0, 0.0, 0.0))
-    assert _told_side(_Scene(ct, labels, image, image), [rough], np.array([0.8, 0.0])) is None
+    image = SeenImage.of(mr)
+    rough = RoughBone("femur", Pose(), np.zeros(3), Stage("bone by itself", 0.0, 0.5, 0.0, 0.0, 0.0))
+    assert told_side(Scene(ct, labels, image, image), [rough], np.array([0.8, 0.0]), Progress("none")) == (None, {})
 
 
 def test_a_bone_is_not_pulled_from_cartilage_that_is_brighter_than_muscle():

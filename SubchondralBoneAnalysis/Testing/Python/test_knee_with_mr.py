@@ -23,9 +23,10 @@ from JointQuantLib.knee_folder import read_knee, transform_file
 from JointQuantLib.report import write_report
 from JointQuantLib.scene import slicer_available
 from SubchondralBoneAnalysisLib import analysis, mr_examination, registration
-from SubchondralBoneAnalysisLib.bone_registration.knee_motion import Stage
+from SubchondralBoneAnalysisLib.bone_registration.bone_laying import Stage
 from SubchondralBoneAnalysisLib.bone_registration.quality import BoneQuality
 from SubchondralBoneAnalysisLib.cohort_folder import write_rows
+from SubchondralBoneAnalysisLib.file_digest import digest_of
 from SubchondralBoneAnalysisLib.knee_request import KneeRequest
 from SubchondralBoneAnalysisLib.mr_reading import KneeMr
 from SubchondralBoneAnalysisLib.mr_result import NOTE
@@ -80,7 +81,9 @@ def registration_of(pair: Pair):
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    return write_pair(tmp_path_factory.mktemp("patient_4321"), KNEE)
+    pair = write_pair(tmp_path_factory.mktemp("patient_4321"), KNEE)
+    (pair.folder / "mr.json").write_text('{"MagneticFieldStrength": 3.0}', "utf-8")
+    return pair
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +100,12 @@ def test_the_folder_holds_what_it_promises_and_follows_its_schema(result, pair):
     assert {path.name for path in folder.iterdir()} >= WITH_MR
     assert not (folder / "synthetic_ct.nrrd").exists()
     Draft202012Validator(json.loads(SCHEMA.read_text("utf-8"))).validate(content)
-    assert [entry["role"] for entry in content["inputs"]] == ["ct", "bones", "mr"]
+    assert [entry["role"] for entry in content["inputs"]] == ["ct", "bones", "mr", "mr header"]
+    assert content["inputs"][3] == {
+        "role": "mr header",
+        "path": "mr.json",
+        "sha256": digest_of((pair.folder / "mr.json",)),
+    }
     assert "The patella is only partly in the MR." in content["warnings"]
     assert content["mr"]["why_no_synthetic_ct"] == "it was not asked for (--no-synthesis)"
     for path in [*folder.glob("*.json"), *folder.glob("*.csv")]:
