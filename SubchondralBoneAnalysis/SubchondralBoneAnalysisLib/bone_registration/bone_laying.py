@@ -38,20 +38,16 @@ Fat = tuple[float, float]  # its displacement in mm along the axes (i, j) of the
 
 @dataclass(frozen=True)
 class Level:
-    """One round of a fit: voxel and blur in mm, how far from the bone is looked at, and how many voxels of the MR.
-
-    :param locally: see `tissue_fit.fit_bone`; a rough fit would hold where it starts.
-    """
+    """One round of a fit: voxel and blur in mm, how far from the bone is looked at, and how many voxels of the MR."""
 
     step_mm: float
     blur_mm: float
     band_mm: float
     points: int
-    locally: bool = False
 
 
 ROUGH = (Level(2.0, 3.0, 10.0, 8000), Level(1.2, 2.0, 10.0, 12000))
-FINE = (Level(0.7, 0.9, 6.0, 25000, True), Level(0.5, 0.35, 5.0, 40000, True))
+FINE = (Level(0.7, 0.9, 6.0, 25000), Level(0.5, 0.35, 5.0, 40000))
 
 
 @dataclass(frozen=True)
@@ -246,7 +242,7 @@ def fitted(
         points, values = points_near(image.smoothed(level.blur_mm), axes, window, band, level.points, rng)
         if len(points) < LEAST_POINTS:
             return None
-        fit = fit_bone(window, points, values, fat_free, fat, most_steps, level.locally)
+        fit = fit_bone(window, points, values, fat_free, fat, most_steps)
         fits.append(fit)
         fat = fit.fat_shift_mm
         moved = inverse(to_axes).after(fit.motion.after(to_axes.after(motion)))

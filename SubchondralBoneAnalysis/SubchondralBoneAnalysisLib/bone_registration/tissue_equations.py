@@ -2,11 +2,10 @@
 
 With x' where a point of the MR came from in the window, and x'' where its fat came from, the MR is
 
-    coil(x) * { l(x) [ (1 - b(x')) W(t(x')) + (1 - b(x'')) F(t(x'')) ] + m(x) b(x'') B(h(x'')) },
+    coil(x) * [ (1 - b(x')) W(t(x')) + (1 - b(x'')) F(t(x'')) + b(x'') B(h(x'')) ],
 
 b the share of the bone, t the HU of the soft tissue around it, h the HU of the bone; W (water), F (fat) and B (bone
-with marrow) are piecewise linear in HU with free values at their knots; coil = 1 + linear and quadratic terms in place;
-l and m say by how much tissues are brighter here than elsewhere (`local_brightness`), and are given.
+with marrow) are piecewise linear in HU with free values at their knots; coil = 1 + linear and quadratic terms in place.
 """
 
 from __future__ import annotations
@@ -33,17 +32,12 @@ class Equations:
 
     :param hessian: and `gradient`: of half the weighted sum of squares over all unknowns, [n, n] and [n].
     :param residuals: what is not predicted, and `weights` what it counts, [points] each.
-    :param outside: what is predicted of the tissue around the bone, and `within` of the bone, as if tissues were as
-        bright everywhere; `share` that of the bone; [points] each.
     """
 
     hessian: np.ndarray
     gradient: np.ndarray
     residuals: np.ndarray
     weights: np.ndarray
-    outside: np.ndarray
-    within: np.ndarray
-    share: np.ndarray
 
 
 @njit(nogil=True, cache=True)
@@ -106,12 +100,10 @@ def _add_tissue(level_of, count, first, hu, share, sign, share_slope, knots, bri
 
 @njit(nogil=True, cache=True)
 def _accumulate(
-    hu, inside, around, low, step, points, values, coil_points, centre, matrix, shift, fat, shapes, coil, local,
-    outlier, knots,
+    hu, inside, around, low, step, points, values, coil_points, centre, matrix, shift, fat, shapes, coil, outlier, knots
 ):  # fmt: skip
     hessian, gradient = np.zeros((UNKNOWNS, UNKNOWNS)), np.zeros(UNKNOWNS)
     residuals, weights = np.empty(len(points)), np.empty(len(points))
-    outside, within, share = np.empty(len(points)), np.empty(len(points)), np.empty(len(points))
     which, row = np.empty(6 + COIL + 8, np.int64), np.empty(6 + COIL + 8)
     h, b, bs, t, ts = np.empty(4), np.empty(4), np.empty(4), np.empty(4), np.empty(4)
     at, at_fat, grad, grad_fat, terms = np.empty(3), np.empty(3), np.empty(3), np.empty(3), np.empty(COIL)
@@ -139,16 +131,14 @@ def _accumulate(
             brightness += coil[o] * terms[o]
         brightness = max(brightness, DIMMEST)
 
-        outer, inner = brightness * local[n, 0], brightness * local[n, 1]
-        water, used = _add_tissue(shapes, KNOTS, 0, t, 1.0 - b[0], -1.0, b, knots, outer, which, row, 0, grad)
+        water, used = _add_tissue(shapes, KNOTS, 0, t, 1.0 - b[0], -1.0, b, knots, brightness, which, row, 0, grad)
         fatty, used = _add_tissue(
-            shapes, FAT_KNOTS, KNOTS, ts, 1.0 - bs[0], -1.0, bs, knots, outer, which, row, used, grad_fat
+            shapes, FAT_KNOTS, KNOTS, ts, 1.0 - bs[0], -1.0, bs, knots, brightness, which, row, used, grad_fat
         )
         bone, used = _add_tissue(
-            shapes, KNOTS, KNOTS + FAT_KNOTS, h, bs[0], 1.0, bs, knots, inner, which, row, used, grad_fat
+            shapes, KNOTS, KNOTS + FAT_KNOTS, h, bs[0], 1.0, bs, knots, brightness, which, row, used, grad_fat
         )
-        outside[n], within[n], share[n] = brightness * (water + fatty), brightness * bone, max(b[0], bs[0])
-        signal = local[n, 0] * (water + fatty) + local[n, 1] * bone
+        signal = water + fatty + bone
         for o in range(COIL):
             which[used], row[used] = SHAPES + o, signal * terms[o]
             used += 1
@@ -177,21 +167,20 @@ def _accumulate(
         for q in range(p):
             hessian[p, q] += hessian[q, p]
             hessian[q, p] = hessian[p, q]
-    return hessian, gradient, residuals, weights, outside, within, share
+    return hessian, gradient, residuals, weights
 
 
-def equations(window, points, values, coil_points, motion, fat, shapes, coil, local, outlier) -> Equations:
+def equations(window, points, values, coil_points, motion, fat, shapes, coil, outlier) -> Equations:
     """One pass over all points.
 
     :param window: a `BoneWindow`.
     :param points: [n, 3] mm along (i, j, k) of the MR, `values` [n]; `coil_points` [n, 3] the places scaled to -1 to 1.
     :param motion: a `Pose`, of the bone from the window to the MR; `fat` its displacement along (i, j) in mm.
-    :param local: [n, 2] by what the tissue around the bone, and the bone, are brighter at each point.
     :param outlier: residual whose weight is a quarter.
     """
     back = -motion.matrix.T @ motion.translation
     found = _accumulate(
         window.hu, window.inside, window.around, window.low, window.step_mm, points, values, coil_points, window.centre,
-        np.ascontiguousarray(motion.matrix.T), back, fat, shapes, coil, local, outlier, KNOTS_HU,
+        np.ascontiguousarray(motion.matrix.T), back, fat, shapes, coil, outlier, KNOTS_HU,
     )  # fmt: skip
     return Equations(*found)

@@ -3,9 +3,8 @@
 Outside of the bone every grey value of the CT may be any brightness in the MR, and inside of it any other one: bone
 with marrow has the HU of muscle, but not its signal. What is fat, marrow inside of the bone and fat outside of it, is
 seen displaced along the readout (chemical shift, up to a millimetre): that is fitted too, or it would pull the bone
-along. A slow change of brightness stands for the coil (`tissue_equations` has the formula), and in the finest fits a
-local one for tissues that the CT does not tell apart (`local_brightness`). All other unknowns are found together by
-Gauss-Newton steps with weights that take no notice of what the tissues do not explain (Geman and
+along. A slow change of brightness stands for the coil (`tissue_equations` has the formula). All unknowns are found
+together by Gauss-Newton steps with weights that take no notice of what the tissues do not explain (Geman and
 McClure's function). Where the slices are thick, the CT was averaged over them before (`bone_window`): the MR is never
 interpolated.
 """
@@ -17,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from SubchondralBoneAnalysisLib.bone_registration.bone_window import BoneWindow
-from SubchondralBoneAnalysisLib.bone_registration.local_brightness import local_brightness
 from SubchondralBoneAnalysisLib.bone_registration.motion_of_bone import inverse, turned_and_moved
 from SubchondralBoneAnalysisLib.bone_registration.tissue_equations import (
     COIL,
@@ -43,7 +41,6 @@ MOST_OF_COIL = 0.8
 LONGEST_STEP_MM, LARGEST_TURN = 1.5, 0.03
 ENOUGH_MM, LEVER_MM = 0.004, 30.0  # a step shorter than this, a turn at such a lever, is the last
 MOST_STEPS = 30
-LOCAL_UNTIL = 12  # steps: what is near by must settle before the last ones
 BRIGHTNESS_FIRST = 2  # steps that fit brightness alone: no motion can be judged before
 
 
@@ -72,13 +69,11 @@ def fit_bone(
     fat_free: bool = True,
     fat_shift_mm: tuple[float, float] = (0.0, 0.0),
     most_steps: int = MOST_STEPS,
-    locally: bool = False,
 ) -> TissueFit:
     """Move the bone of a window until it predicts the values best.
 
     :param points: [n, 3] in mm along (i, j, k) of the MR, `values` [n] what the MR shows there.
     :param fat_free: whether the displacement of fat is fitted; else it stays as given.
-    :param locally: whether tissues may be brighter here than there (`local_brightness`).
     """
     points, values = np.ascontiguousarray(points, float), np.ascontiguousarray(values, float)
     values = values / max(float(np.std(values)), 1e-9)
@@ -86,12 +81,9 @@ def fit_bone(
     coil_points = (points - middle) / (0.5 * np.maximum(np.ptp(points, axis=0), 1.0))
     motion, fat = Pose(), np.array(fat_shift_mm, float)
     shapes, coil = np.zeros(SHAPES), np.zeros(COIL)
-    local, outlier, before = np.ones((len(points), 2)), np.inf, 0.0
+    outlier, before = np.inf, 0.0
     for step in range(1, most_steps + 1):
-        found = equations(window, points, values, coil_points, motion, fat, shapes, coil, local, outlier)
-        if locally and BRIGHTNESS_FIRST < step <= LOCAL_UNTIL:
-            local = local_brightness(points, values, found)
-            found = equations(window, points, values, coil_points, motion, fat, shapes, coil, local, outlier)
+        found = equations(window, points, values, coil_points, motion, fat, shapes, coil, outlier)
         sd = 1.4826 * float(np.median(np.abs(found.residuals))) + 1e-6
         # From all points to those that are explained: where edges do not lie on each other yet, they are no outliers.
         loose = FIRST_OUTLIER_SDS * float(np.sqrt(np.mean(found.residuals**2))) * TIGHTER ** (step - 1)
