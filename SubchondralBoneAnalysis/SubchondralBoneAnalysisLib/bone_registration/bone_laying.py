@@ -28,9 +28,9 @@ JUST_LOOKING = BRIGHTNESS_FIRST + 1  # steps of a fit: brightness is fitted, and
 LEAST_POINTS = 800  # voxels of the MR near a bone; fewer hold no bone
 # By which the side is told to which fat is displaced; the tendons about the patella may tell the wrong one.
 TELLING = ("femur", "tibia")
-# By which the logarithm of what is not told must fall, summed over those bones, for a side to be believed: with
-# gradient echoes of fat and marrow in bright bone it falls by less, and may point to the wrong side.
-CLEARLY_TOLD = 0.08
+# By which the MR must be told better with fat displaced to one side than to the other, on the mean of those bones, for
+# that side to be believed: with gradient echoes of fat and marrow in bright bone it is less, whichever side is right.
+CLEARLY_TOLD = 0.01
 
 
 Fat = tuple[float, float]  # its displacement in mm along the axes (i, j) of the MR
@@ -176,8 +176,8 @@ def told_side(
             continue
         for bones, (motion, _) in zip(laid, tried, strict=True):
             bones[bone.name] = motion
-        one, other = (1.0 - motion.stages[-1].similarity_after for motion, _ in tried)
-        gain += float(np.log(max(other, 1e-6) / max(one, 1e-6)))
+        one, other = (motion.stages[-1].similarity_after for motion, _ in tried)
+        gain += (one - other) / len(telling)
     if abs(gain) < CLEARLY_TOLD:
         return None, {}
     better = 0 if gain > 0 else 1
