@@ -98,6 +98,7 @@ def run(capsys: pytest.CaptureFixture, *arguments: object) -> tuple[int, str]:
         (["simulate"], "SUBJECT"),
         (["simulate", "hand", "--out", "x", "--count", "0"], "--count"),
         (["simulate", "knee", "--out", "x", "--blocks", "--no-microstructure"], "is for whole knees"),
+        (["simulate", "knee", "--out", "x", "--scans", "3"], "give --blocks too"),
         (["simulate", "knee", "--out", "x", "--definition", "test-knees", "--blocks"], "says all about the cohort"),
         (["simulate", "knee", "--out", "x", "--definition", "nowhere.json"], "nowhere.json does not exist"),
         (["simulate", "knee", "--out", "x", "--definition", "test-knees", "--count", "3"], "leave out --count"),
