@@ -32,7 +32,6 @@ TELLING = ("femur", "tibia")
 # that side to be believed: with gradient echoes of fat and marrow in bright bone it is less, whichever side is right.
 CLEARLY_TOLD = 0.01
 
-
 Fat = tuple[float, float]  # its displacement in mm along the axes (i, j) of the MR
 
 
@@ -229,7 +228,12 @@ def fitted(
     fat_free: bool,
     most_steps: int = MOST_STEPS,
 ) -> tuple[Pose, list[TissueFit], Fat] | None:
-    """The motion after all levels, what each gave, and the displacement of fat."""
+    """Bones taken together, moved level by level; None where too little of them is in the image.
+
+    :param numbers: labels of the bones; `motion` from the CT to the image, where the fit begins.
+    :param fat: its displacement, and `fat_free` whether it is fitted too.
+    :returns: the motion after all levels, what each gave, and the displacement of fat.
+    """
     axes = image.axes
     to_axes = Pose(axes.directions.T, -axes.directions.T @ axes.origin_lps)
     fits = []
@@ -251,4 +255,5 @@ def fitted(
 
 
 def seconds_since(began: float) -> float:
+    """Of the clock, since `time.monotonic()` said `began`."""
     return time.monotonic() - began
