@@ -176,8 +176,7 @@ def icc(
         if not np.isfinite(value):
             both += [None, None]
             continue
-        ends = np.quantile(known, ((1 - level) / 2, (1 + level) / 2)) if count > 2 and len(known) else None
-        both += [float(value), None if ends is None else (float(ends[0]), float(ends[1]))]
+        both += [float(value), _percentiles(known, level) if count > 2 and len(known) else None]
     return IntraclassCorrelation(*both)
 
 
@@ -202,9 +201,7 @@ def icc_difference(
     weights = np.concatenate([np.ones((1, truth.size)), drawn])
     one, other = (_icc_of(np.column_stack([values, truth]), weights)[0] for values in (first, second))
     differences = one - other
-    known = differences[1:][np.isfinite(differences[1:])]
-    low, high = np.quantile(known, ((1 - level) / 2, (1 + level) / 2)) if len(known) else (np.nan, np.nan)
-    return float(differences[0]), (float(low), float(high))
+    return float(differences[0]), _percentiles(differences[1:], level)
 
 
 def partial_correlation(
@@ -219,18 +216,15 @@ def partial_correlation(
     """How alike `first` and `second` (n each) vary beyond what `given` (n, or n by k) tells linearly of both.
 
     Pearson's r of what is left of them (Yule 1907, Proc R Soc Lond A 79:182), and its interval by the percentile
-    bootstrap over cases or `groups` (n) of them. Raises ValueError where less than k + 3 cases are
-    given.
+    bootstrap over cases or `groups` (n) of them. Raises ValueError where less than k + 3 cases are given.
     """
     both = np.column_stack([np.asarray(first, float), np.asarray(second, float)])
     told = np.column_stack([np.ones(len(both)), np.asarray(given, float)])
     if len(both) < told.shape[1] + 2:
         raise ValueError(f"a partial correlation given {told.shape[1] - 1} needs more than {len(both)} cases")
     drawn, _ = _drawn_again(len(both), groups, rng, resamples)
-    values = [_partial(both, told, weights) for weights in (np.ones(len(both)), *drawn)]
-    known = [value for value in values[1:] if np.isfinite(value)]
-    low, high = np.quantile(known, ((1 - level) / 2, (1 + level) / 2)) if known else (np.nan, np.nan)
-    return float(values[0]), (float(low), float(high))
+    values = np.array([_partial(both, told, weights) for weights in (np.ones(len(both)), *drawn)])
+    return float(values[0]), _percentiles(values[1:], level)
 
 
 def _partial(both: np.ndarray, told: np.ndarray, weights: np.ndarray) -> float:
@@ -247,6 +241,13 @@ def _drawn_again(
     _, group = np.unique(np.arange(cases) if groups is None else np.asarray(groups), return_inverse=True)
     count = int(group.max()) + 1
     return rng.multinomial(count, np.full(count, 1.0 / count), size=resamples)[:, group].astype(float), count
+
+
+def _percentiles(values: np.ndarray, level: float) -> Interval:
+    """The percentile interval of what resamples gave, NaN where none of them gave a number."""
+    known = values[np.isfinite(values)]
+    low, high = np.quantile(known, ((1 - level) / 2, (1 + level) / 2)) if len(known) else (np.nan, np.nan)
+    return float(low), float(high)
 
 
 @dataclass(frozen=True)

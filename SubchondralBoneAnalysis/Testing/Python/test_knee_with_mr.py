@@ -54,7 +54,7 @@ def registration_of(pair: Pair):
         side: str,
         fat_displacement_lps: np.ndarray | None,
     ):
-        assert fat_displacement_lps is None  # beside this MR lies no header
+        assert fat_displacement_lps is None  # the header beside this MR tells the field only
         assert ct.array.shape == labels.array.shape
         assert (side, synthetic) == (KNEE.side, None)
         progress.step(0.5, "Aligning")
